@@ -1,0 +1,51 @@
+"""Pictures as they travel through nvc: 8-bit YUV 4:2:0 planes, and padding at the border."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Plane = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture, 8-bit YUV 4:2:0.
+
+    y is [height, width] uint8; u and v are [ceil(height/2), ceil(width/2)] uint8.
+    pts and duration are in units of the stream's time base; duration 0 means unknown.
+    """
+
+    y: Plane
+    u: Plane
+    v: Plane
+    pts: int = 0
+    duration: int = 0
+
+    def __post_init__(self) -> None:
+        height, width = self.y.shape
+        chroma = ((height + 1) // 2, (width + 1) // 2)
+        if self.u.shape != chroma or self.v.shape != chroma:
+            raise ValueError(f"chroma planes of {self.u.shape} and {self.v.shape}, expected {chroma}")
+
+    @property
+    def width(self) -> int:
+        return int(self.y.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.y.shape[0])
+
+    @property
+    def planes(self) -> tuple[Plane, Plane, Plane]:
+        return self.y, self.u, self.v
+
+    def checksum(self) -> int:
+        """CRC-32 of the Y, U and V planes, rows top to bottom without padding (FORMAT.md, frame packet)."""
+        crc = 0
+        for plane in self.planes:
+            crc = zlib.crc32(np.ascontiguousarray(plane), crc)
+        return crc
