@@ -1,0 +1,293 @@
+"""Reading a stream from any binary file, unit after unit; nothing is believed before it was bounded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from bitstream_spec import schema, sections
+from bitstream_spec.errors import CorruptStream, StreamError, TruncatedStream, UnsupportedStream
+from bitstream_spec.header import StreamHeader
+from bitstream_spec.limits import DEFAULT_LIMITS, Limits
+from bitstream_spec.packets import AudioPacket, FramePacket, FrameType, GopHeader, SeekPoint, Trailer
+
+_CHUNK = 1 << 16
+"""Most bytes asked for at once: a length that lies costs no more memory than this."""
+
+Item = GopHeader | FramePacket | AudioPacket
+
+
+class StreamReader(Iterator[Item]):
+    """Iterates over the GOP headers, frames and audio packets of one stream, in file order.
+
+    It needs only read(), so pipes work; read_seek_index() and seek() need a seekable file.
+    When the end is reached, `trailer` is set and `finished` is True; `n_frames` counts frames as they pass.
+
+    Iteration raises CorruptStream, UnsupportedStream or LimitExceeded about one unit. If the fault is inside
+    a unit, the next call goes on with the unit after it, so a caller may skip to the next GopHeader. If it is
+    in a unit header, iteration is over until seek(). A stream without a trailer raises TruncatedStream after
+    its last whole unit, or just ends there with `allow_unfinished`. A damaged substream raises, too, unless
+    `strict` is False: then it is delivered with `intact` False.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        allow_unfinished: bool = False,
+        strict: bool = True,
+    ) -> None:
+        """Read the stream header; raise a StreamError if it cannot be used."""
+        self._file = file
+        self._limits = limits
+        self._allow_unfinished = allow_unfinished
+        self._strict = strict
+        self._start = file.tell() if file.seekable() else 0
+        self._position = 0
+        self.header: StreamHeader = self._read_header()
+        self._first_unit = self._position
+        self.trailer: Trailer | None = None
+        self.finished = False
+        self.n_frames = 0
+        self._ended = False
+        self._n_gops: int | None = 0
+        self._gop: GopHeader | None = None
+        self._awaits_keyframe = True
+        self._last_pts: int | None = None
+
+    def __iter__(self) -> StreamReader:
+        return self
+
+    def __next__(self) -> Item:
+        while not self._ended:
+            item = self._next_unit()
+            if item is not None:
+                return item
+        raise StopIteration
+
+    def read_seek_index(self) -> tuple[SeekPoint, ...]:
+        """Return the seek points of a seekable file, without moving in it.
+
+        They come from the trailer; if it is missing or damaged, all unit headers are visited instead.
+        """
+        before = self._position
+        size = self._file.seek(0, os.SEEK_END) - self._start
+        try:
+            try:
+                return self._trailer_from_tail(size).seek_index
+            except StreamError:
+                return self._scan(size)
+        finally:
+            self._move_to(before)
+
+    def seek(self, point: SeekPoint) -> None:
+        """Go on with the GOP header that `point` names; raise CorruptStream if it does not stand there."""
+        offset = point.byte_offset
+        where = f"GOP at byte {offset}"
+        size = self._file.seek(0, os.SEEK_END) - self._start
+        if not self._first_unit <= offset <= size - schema.MIN_UNIT_HEADER_LENGTH:
+            raise CorruptStream(f"{where}: the seek index points outside the stream")
+        self._move_to(offset)
+        kind, length = self._unit_header(where)
+        if kind != schema.GOP_UNIT:
+            raise CorruptStream(f"{where}: the seek index names it, but it is not there")
+        gop = sections.parse_gop(self._body(kind, length, where), where)
+        if (gop.first_frame_index, gop.first_pts) != (point.first_frame_index, point.pts):
+            raise CorruptStream(
+                f"{where}: begins with frame {gop.first_frame_index}, not as the seek index says"
+            )
+        self._move_to(offset)
+        self._ended = self.finished = False
+        self.trailer = None
+        self.n_frames = gop.first_frame_index
+        self._n_gops = None
+        self._gop = None
+        self._last_pts = None
+
+    def _read_header(self) -> StreamHeader:
+        preamble = self._read(schema.PREAMBLE_LENGTH)
+        if not schema.MAGIC.startswith(preamble[: len(schema.MAGIC)]):
+            raise CorruptStream("not an nvc stream: the file does not begin with its signature")
+        if len(preamble) < schema.PREAMBLE_LENGTH:
+            raise TruncatedStream(f"stream ends within its header, after {len(preamble)} bytes")
+        length = sections.parse_preamble(preamble)
+        self._limits.check("max_header_bytes", schema.PREAMBLE_LENGTH + length, "stream header length")
+        rest = self._read(length)
+        if len(rest) < length:
+            raise TruncatedStream(f"stream ends within its header, after {self._position} bytes")
+        header = sections.parse_stream_header(preamble + rest)
+        self._limits.check_header(header, self._position)
+        return header
+
+    def _next_unit(self) -> Item | None:
+        where = f"unit at byte {self._position}"
+        self._ended = True  # until the unit header proved sound: nothing can be found behind a damaged one
+        try:
+            kind, length = self._unit_header(where)
+            body = self._body(kind, length, where)
+        except TruncatedStream:
+            if self._allow_unfinished:
+                return None
+            raise TruncatedStream(
+                f"stream ends without its trailer after {self.n_frames} whole frames; "
+                "it was cut or never finished"
+            ) from None
+        self._ended = False
+        if kind == schema.FRAME_UNIT:
+            return self._frame(body)
+        if kind == schema.GOP_UNIT:
+            return self._gop_header(body, where)
+        if kind == schema.AUDIO_UNIT:
+            return self._audio(body, where)
+        if kind == schema.TRAILER_UNIT:
+            self._end(body)
+            return None
+        if not kind & schema.IGNORABLE:
+            raise UnsupportedStream(f"{where}: unknown kind {kind}; a newer nvc may read this stream")
+        schema.unseal(body, where)
+        return None
+
+    def _frame(self, body: bytes) -> FramePacket:
+        index = self.n_frames
+        where = f"frame {index}"
+        self.n_frames += 1  # damaged or not, it stands in the stream
+        gop, self._gop = self._gop, None  # a fault here makes the rest of the GOP unusable
+        if self._limits.max_frames:
+            self._limits.check("max_frames", self.n_frames, "number of frames")
+        if gop is None:
+            raise CorruptStream(f"{where}: no whole GOP header and I frame before it")
+        packet = sections.parse_frame(body, where, len(self.header.layers), gop.first_pts)
+        self._limits.check("max_substreams", len(packet.substreams), f"{where}: number of substreams")
+        is_keyframe = packet.frame_type is FrameType.I
+        if is_keyframe != self._awaits_keyframe:
+            raise CorruptStream(
+                f"{where}: {packet.frame_type.name} frame, but a GOP is one I frame and then P frames"
+            )
+        if is_keyframe and packet.pts != gop.first_pts:
+            raise CorruptStream(f"{where}: pts {packet.pts}, its GOP header says {gop.first_pts}")
+        if self._last_pts is not None and packet.pts <= self._last_pts:
+            raise CorruptStream(f"{where}: pts {packet.pts} after pts {self._last_pts}")
+        if self.header.is_still and index:
+            raise CorruptStream(f"{where}: a second frame in a still picture")
+        if self._strict:
+            for part in packet.substreams:
+                if not part.intact:
+                    name = part.kind.name.lower()
+                    raise CorruptStream(f"{where}: {name} substream of layer {part.layer_id} is damaged")
+        self._gop = gop
+        self._awaits_keyframe = False
+        self._last_pts = packet.pts
+        return packet
+
+    def _gop_header(self, body: bytes, where: str) -> GopHeader:
+        self._check_gop_has_frame(where)
+        index, self._n_gops = self._n_gops, None
+        self._gop = None
+        gop = sections.parse_gop(body, where)
+        if gop.first_frame_index != self.n_frames:
+            raise CorruptStream(
+                f"{where}: GOP of frame {gop.first_frame_index}, expected frame {self.n_frames}"
+            )
+        if index is not None and gop.index != index:
+            raise CorruptStream(f"{where}: GOP {gop.index}, expected GOP {index}")
+        self._n_gops = gop.index + 1
+        self._gop = gop
+        self._awaits_keyframe = True
+        return gop
+
+    def _check_gop_has_frame(self, where: str) -> None:
+        gop = self._gop
+        if gop is not None and self._awaits_keyframe:
+            self._gop = None
+            raise CorruptStream(f"{where}: GOP {gop.index} before it has no frame")
+
+    def _audio(self, body: bytes, where: str) -> AudioPacket:
+        packet = sections.parse_audio(body, where)
+        if packet.track >= len(self.header.audio_tracks):
+            raise CorruptStream(f"{where}: audio of track {packet.track}, which the header does not have")
+        return packet
+
+    def _end(self, body: bytes) -> None:
+        self._ended = True
+        trailer = self._trailer(body)
+        self._check_gop_has_frame("trailer")
+        if trailer.n_frames != self.n_frames:
+            raise CorruptStream(f"trailer says {trailer.n_frames} frames, the stream has {self.n_frames}")
+        if self._read(1):
+            raise CorruptStream(f"bytes follow the end of the stream at byte {self._position - 1}")
+        self.trailer = trailer
+        self.finished = True
+
+    def _trailer_from_tail(self, size: int) -> Trailer:
+        self._move_to(max(0, size - schema.TAIL_LENGTH))
+        tail = self._read(schema.TAIL_LENGTH)
+        unit_length = int.from_bytes(tail[:4], "little")
+        if tail[4:8] != schema.TAIL_MAGIC or unit_length > size:
+            raise TruncatedStream("no trailer at the end of the stream")
+        self._move_to(size - unit_length)
+        kind, length = self._unit_header("trailer")
+        if kind != schema.TRAILER_UNIT or self._position + length != size:
+            raise CorruptStream("trailer: its tail does not point to it")
+        return self._trailer(self._body(kind, length, "trailer"))
+
+    def _trailer(self, body: bytes) -> Trailer:
+        trailer = sections.parse_trailer(body, "trailer")
+        self._limits.check("max_seek_points", len(trailer.seek_index), "number of seek points")
+        return trailer
+
+    def _scan(self, size: int) -> tuple[SeekPoint, ...]:
+        points = []
+        offset = self._first_unit
+        while True:
+            where = f"unit at byte {offset}"
+            self._move_to(offset)
+            try:
+                kind, length = self._unit_header(where)
+            except TruncatedStream:
+                break
+            end = self._position + length
+            if kind == schema.TRAILER_UNIT or end > size:
+                break
+            if kind == schema.GOP_UNIT:
+                gop = sections.parse_gop(self._body(kind, length, where), where)
+                points.append(SeekPoint(gop.first_frame_index, gop.first_pts, offset))
+            offset = end
+        return tuple(points)
+
+    def _unit_header(self, where: str) -> tuple[int, int]:
+        head = self._read(2)
+        while len(head) > 1 and head[-1] & 0x80 and len(head) <= schema.MAX_LENGTH_BYTES:
+            more = self._read(1)
+            if not more:
+                break
+            head += more
+        check = self._read(2)
+        if len(check) < 2:
+            raise TruncatedStream(f"{where}: the stream ends within its header")
+        return sections.parse_unit_header(head + check, where)
+
+    def _body(self, kind: int, length: int, where: str) -> bytes:
+        name = "max_audio_packet_bytes" if kind == schema.AUDIO_UNIT else "max_unit_bytes"
+        self._limits.check(name, length, f"{where}: length")
+        body = self._read(length)
+        if len(body) < length:
+            raise TruncatedStream(f"{where}: the stream ends within it")
+        return body
+
+    def _move_to(self, position: int) -> None:
+        self._file.seek(self._start + position)
+        self._position = position
+
+    def _read(self, size: int) -> bytes:
+        """Read `size` bytes, or all that are left."""
+        chunks = []
+        while size:
+            chunk = self._file.read(min(size, _CHUNK))
+            if not chunk:
+                break
+            chunks.append(chunk)
+            size -= len(chunk)
+            self._position += len(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)

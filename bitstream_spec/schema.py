@@ -1,0 +1,228 @@
+"""The bytes of each structure as construct declarations, the mirror of FORMAT.md, version 1.
+
+Only sizes and order are said here; `header` and `packets` check values, `sections` joins the two. All
+numbers are little-endian. Use `parse`, never a declaration's own parse(): construct
+raises errors of many families.
+"""
+
+from __future__ import annotations
+
+import binascii
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from construct import (
+    Array,
+    BitsInteger,
+    BitStruct,
+    Bytes,
+    Const,
+    Construct,
+    ConstructError,
+    ExprValidator,
+    GreedyBytes,
+    If,
+    Int8sl,
+    Int8ul,
+    Int16ul,
+    Int32sl,
+    Int32ul,
+    Int64sl,
+    Int64ul,
+    PascalString,
+    Prefixed,
+    Rebuild,
+    Struct,
+    Tell,
+    Terminated,
+    VarInt,
+    len_,
+    this,
+)
+
+from bitstream_spec.checks import MAX_AUDIO_TRACKS, MAX_LAYERS, MAX_SEEK_POINTS, MAX_SUBSTREAMS
+from bitstream_spec.errors import CorruptStream, StreamError
+
+T = TypeVar("T")
+
+FORMAT_VERSION: Final = 1
+MAGIC: Final = b"\x89NVC\r\n\x1a\n"
+TAIL_MAGIC: Final = b"NVCE"
+NO_TIME: Final = -(2**63)
+
+GOP_UNIT: Final = 1
+FRAME_UNIT: Final = 2
+AUDIO_UNIT: Final = 3
+TRAILER_UNIT: Final = 4
+IGNORABLE: Final = 0x80
+"""Bit of a unit kind: a reader that does not know the kind skips the unit."""
+
+
+def _bounded(integer: Construct, lowest: int, highest: int) -> Construct:
+    # A count is refused before Array loops over it.
+    return ExprValidator(integer, lambda value, _: lowest <= value <= highest)
+
+
+RATIONAL = Struct("numerator" / Int32ul, "denominator" / Int32ul)
+
+PREAMBLE = Struct("magic" / Bytes(8), "format_version" / Int16ul, "header_length" / Int32ul)
+
+COLOUR = Struct(
+    "primaries" / Int8ul,
+    "transfer" / Int8ul,
+    "matrix" / Int8ul,
+    "range" / Int8ul,
+    "chroma_location" / Int8ul,
+)
+
+LAYER = Struct("scale_log2" / Int8ul, "qp_offset" / Int8sl)
+
+AUDIO_TRACK = Struct(
+    "codec" / PascalString(Int8ul, "ascii"),
+    "sample_rate" / Int32ul,
+    "channel_layout" / PascalString(Int8ul, "ascii"),
+    "sample_format" / PascalString(Int8ul, "ascii"),
+    "bit_rate" / Int64ul,
+    "frame_size" / Int32ul,
+    "initial_padding" / Int32ul,
+    "time_base" / RATIONAL,
+    "language" / PascalString(Int8ul, "ascii"),
+    "codec_tag" / Int32ul,
+    "extradata" / Prefixed(Int32ul, GreedyBytes),
+)
+
+METADATA_ENTRY = Struct("key" / PascalString(Int8ul, "utf8"), "value" / PascalString(Int16ul, "utf8"))
+
+STREAM_HEADER = Struct(
+    "flags" / Int16ul,
+    "model_id" / Bytes(8),
+    "model_name" / PascalString(Int8ul, "ascii"),
+    "width" / Int16ul,
+    "height" / Int16ul,
+    "pixel_format" / Int8ul,
+    "colour" / COLOUR,
+    "sample_aspect_ratio" / RATIONAL,
+    "time_base" / RATIONAL,
+    "frame_rate" / RATIONAL,
+    "has_display_matrix" / _bounded(Int8ul, 0, 1),
+    "display_matrix" / If(this.has_display_matrix == 1, Array(9, Int32sl)),
+    "n_layers" / Rebuild(_bounded(Int8ul, 1, MAX_LAYERS), len_(this.layers)),
+    "layers" / Array(this.n_layers, LAYER),
+    "n_audio_tracks" / Rebuild(_bounded(Int8ul, 0, MAX_AUDIO_TRACKS), len_(this.audio_tracks)),
+    "audio_tracks" / Array(this.n_audio_tracks, AUDIO_TRACK),
+    "n_metadata" / Rebuild(Int16ul, len_(this.metadata)),
+    "metadata" / Array(this.n_metadata, METADATA_ENTRY),
+    Terminated,
+)
+
+UNIT_HEADER = Struct("kind" / Int8ul, "length" / VarInt)
+
+GOP = Struct(
+    "index" / Int32ul, "first_frame_index" / Int32ul, "first_pts" / Int64sl, "closed" / Int8ul, Terminated
+)
+
+SUBSTREAM = Struct(
+    "identity" / BitStruct("layer_id" / BitsInteger(2), "kind" / BitsInteger(6)),
+    "length" / VarInt,
+    "crc32" / Int32ul,
+)
+
+FRAME_HEADER = Struct(
+    "coding"
+    / BitStruct(
+        "reserved" / BitsInteger(3),
+        "n_upper_layers" / BitsInteger(2),
+        "reset_reference" / BitsInteger(1),
+        "frame_type" / BitsInteger(2),
+    ),
+    "qp" / Int8ul,
+    "pts_offset" / VarInt,
+    "duration" / VarInt,
+    "checksums" / Array(this._params.n_layers, Int32ul),
+    "n_substreams" / Rebuild(_bounded(Int8ul, 0, MAX_SUBSTREAMS), len_(this.substreams)),
+    "substreams" / Array(this.n_substreams, SUBSTREAM),
+    "size" / Tell,
+)
+
+AUDIO = Struct(
+    "track" / Int8ul,
+    "flags" / Int8ul,
+    "pts" / Int64sl,
+    "dts" / Int64sl,
+    "duration" / Int64sl,
+    "payload" / GreedyBytes,
+)
+
+SEEK_POINT = Struct("first_frame_index" / Int32ul, "pts" / Int64sl, "byte_offset" / Int64ul)
+
+TRAILER = Struct(
+    "n_frames" / Int32ul,
+    "duration" / Int64sl,
+    "n_seek_points" / Rebuild(_bounded(Int32ul, 0, MAX_SEEK_POINTS), len_(this.seek_index)),
+    "seek_index" / Array(this.n_seek_points, SEEK_POINT),
+    "unit_length" / Int32ul,
+    "tail_magic" / Const(TAIL_MAGIC),
+    Terminated,
+)
+
+CRC_LENGTH: Final = 4
+PREAMBLE_LENGTH: Final = int(PREAMBLE.sizeof())
+MIN_UNIT_HEADER_LENGTH: Final = 4
+MAX_UNIT_LENGTH: Final = 2**28 - 1
+MAX_LENGTH_BYTES: Final = 4
+"""Most bytes of the variable-length integer that is a unit's length."""
+MAX_FRAME_HEADER_LENGTH: Final = 400
+"""More than the longest legal one; variable-length integers are looked for in no more bytes than this."""
+TAIL_LENGTH: Final = 4 + len(TAIL_MAGIC) + CRC_LENGTH
+"""Last bytes of a finished stream: length of the trailer unit, magic, CRC-32."""
+
+
+def parse(declaration: Construct, data: bytes, where: str, convert: Callable[[Any], T], **params: int) -> T:
+    """Parse all of `data` and convert the fields; whatever fails leaves as a StreamError about `where`."""
+    try:
+        return convert(declaration.parse(data, **params))
+    except StreamError:
+        raise
+    except (ConstructError, struct.error, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise CorruptStream(f"{where}: {_reason(error)}") from error
+
+
+def build(declaration: Construct, fields: dict[str, Any], **params: int) -> bytes:
+    """Build the bytes of one structure."""
+    return bytes(declaration.build(fields, **params))
+
+
+def seal(data: bytes) -> bytes:
+    """Append the CRC-32 of `data`."""
+    return data + zlib.crc32(data).to_bytes(CRC_LENGTH, "little")
+
+
+def unseal(data: bytes, where: str) -> bytes:
+    """Check and remove the CRC-32 at the end of `data`; raise CorruptStream if it differs."""
+    if len(data) < CRC_LENGTH:
+        raise CorruptStream(f"{where}: {len(data)} bytes leave no room for a checksum")
+    content = data[:-CRC_LENGTH]
+    if zlib.crc32(content) != int.from_bytes(data[-CRC_LENGTH:], "little"):
+        raise CorruptStream(f"{where}: checksum differs, the bytes were damaged")
+    return content
+
+
+def seal_unit_header(data: bytes) -> bytes:
+    """Append the CRC-16 of a unit header; it is short because it stands before every frame."""
+    return data + binascii.crc_hqx(data, 0xFFFF).to_bytes(2, "little")
+
+
+def unseal_unit_header(data: bytes, where: str) -> bytes:
+    """Check and remove the CRC-16 of a unit header."""
+    if seal_unit_header(data[:-2]) != data:
+        raise CorruptStream(f"{where}: checksum of its header differs, the bytes were damaged")
+    return data[:-2]
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    if isinstance(error, ConstructError) and error.path:
+        return f"{error.path.split(' -> ')[-1]}: {lines[-1]}"
+    return lines[-1]

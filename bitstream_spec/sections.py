@@ -1,0 +1,317 @@
+"""Each section of a stream, between bytes and values: one build and one parse function per section."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import asdict
+from enum import IntEnum
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from bitstream_spec import schema
+from bitstream_spec.checks import MAX_SCALE_LOG2
+from bitstream_spec.errors import CorruptStream, UnsupportedStream
+from bitstream_spec.header import AudioTrack, Colour, ColourRange, Layer, PixelFormat, StreamHeader
+from bitstream_spec.packets import (
+    AudioPacket,
+    FramePacket,
+    FrameType,
+    GopHeader,
+    SeekPoint,
+    Substream,
+    SubstreamKind,
+    Trailer,
+)
+
+E = TypeVar("E", bound=IntEnum)
+
+_STILL = 0x0001
+_STREAM_RESERVED = 0x00FE
+_KEYFRAME = 0x01
+_AUDIO_RESERVED = 0x0E
+
+
+def build_stream_header(header: StreamHeader) -> bytes:
+    """Build all bytes before the first unit."""
+    matrix = header.display_matrix
+    fields = {
+        "flags": _STILL if header.is_still else 0,
+        "model_id": header.model_id,
+        "model_name": header.model_name,
+        "width": header.width,
+        "height": header.height,
+        "pixel_format": header.pixel_format,
+        "colour": asdict(header.colour),
+        "sample_aspect_ratio": _rational(header.sample_aspect_ratio),
+        "time_base": _rational(header.time_base),
+        "frame_rate": _rational(header.frame_rate),
+        "has_display_matrix": int(matrix is not None),
+        "display_matrix": matrix,
+        "layers": [asdict(layer) for layer in header.layers],
+        "audio_tracks": [
+            asdict(track) | {"time_base": _rational(track.time_base)} for track in header.audio_tracks
+        ],
+        "metadata": [{"key": key, "value": value} for key, value in header.metadata],
+    }
+    body = schema.build(schema.STREAM_HEADER, fields)
+    preamble = {
+        "magic": schema.MAGIC,
+        "format_version": schema.FORMAT_VERSION,
+        "header_length": len(body) + schema.CRC_LENGTH,
+    }
+    return schema.seal(schema.build(schema.PREAMBLE, preamble) + body)
+
+
+def parse_preamble(data: bytes) -> int:
+    """Check magic and version; return how many bytes of header follow the preamble, unbounded as yet."""
+
+    def convert(fields: Any) -> int:
+        if fields.magic != schema.MAGIC:
+            raise CorruptStream("not an nvc stream: the file does not begin with its signature")
+        if fields.format_version > schema.FORMAT_VERSION:
+            raise UnsupportedStream(
+                f"stream has format version {fields.format_version}, "
+                f"this nvc reads up to {schema.FORMAT_VERSION}; upgrade nvc"
+            )
+        if fields.format_version == 0:
+            raise CorruptStream("stream header: format version 0 was never in use")
+        return int(fields.header_length)
+
+    return schema.parse(schema.PREAMBLE, data, "stream header", convert)
+
+
+def parse_stream_header(data: bytes) -> StreamHeader:
+    """Parse all bytes before the first unit, preamble and CRC-32 included."""
+    body = schema.unseal(data, "stream header")[schema.PREAMBLE_LENGTH :]
+    return schema.parse(schema.STREAM_HEADER, body, "stream header", _stream_header)
+
+
+def _stream_header(fields: Any) -> StreamHeader:
+    _refuse_reserved(fields.flags, _STREAM_RESERVED, "stream header")
+    colour = Colour(
+        primaries=fields.colour.primaries,
+        transfer=fields.colour.transfer,
+        matrix=fields.colour.matrix,
+        range=_known(ColourRange, fields.colour.range, "colour range"),
+        chroma_location=fields.colour.chroma_location,
+    )
+    return StreamHeader(
+        model_id=fields.model_id,
+        model_name=fields.model_name,
+        width=fields.width,
+        height=fields.height,
+        time_base=_fraction("time base", fields.time_base),
+        frame_rate=_fraction("frame rate", fields.frame_rate),
+        sample_aspect_ratio=_fraction("sample aspect ratio", fields.sample_aspect_ratio),
+        pixel_format=_known(PixelFormat, fields.pixel_format, "pixel format"),
+        colour=colour,
+        display_matrix=None if fields.display_matrix is None else tuple(fields.display_matrix),
+        is_still=bool(fields.flags & _STILL),
+        layers=tuple(_layer(layer) for layer in fields.layers),
+        audio_tracks=tuple(_audio_track(track) for track in fields.audio_tracks),
+        metadata=tuple((entry.key, entry.value) for entry in fields.metadata),
+    )
+
+
+def _layer(fields: Any) -> Layer:
+    if fields.scale_log2 > MAX_SCALE_LOG2:
+        raise UnsupportedStream(f"layer with scale_log2 {fields.scale_log2}, known are 0 to {MAX_SCALE_LOG2}")
+    return Layer(fields.scale_log2, fields.qp_offset)
+
+
+def _audio_track(fields: Any) -> AudioTrack:
+    return AudioTrack(
+        codec=fields.codec,
+        sample_rate=fields.sample_rate,
+        channel_layout=fields.channel_layout,
+        time_base=_fraction("audio time base", fields.time_base),
+        sample_format=fields.sample_format,
+        bit_rate=fields.bit_rate,
+        frame_size=fields.frame_size,
+        initial_padding=fields.initial_padding,
+        language=fields.language,
+        extradata=fields.extradata,
+        codec_tag=fields.codec_tag,
+    )
+
+
+def build_unit(kind: int, body: bytes) -> bytes:
+    """Put the unit header before a body."""
+    return build_unit_header(kind, len(body)) + body
+
+
+def build_unit_header(kind: int, length: int) -> bytes:
+    """Build the header of a unit with a body of `length` bytes."""
+    if length > schema.MAX_UNIT_LENGTH:
+        raise ValueError(f"invalid unit length {length} (expected up to {schema.MAX_UNIT_LENGTH})")
+    return schema.seal_unit_header(schema.build(schema.UNIT_HEADER, {"kind": kind, "length": length}))
+
+
+def parse_unit_header(data: bytes, where: str) -> tuple[int, int]:
+    """Return kind and body length, unbounded as yet."""
+
+    def convert(fields: Any) -> tuple[int, int]:
+        return int(fields.kind), int(fields.length)
+
+    return schema.parse(schema.UNIT_HEADER, schema.unseal_unit_header(data, where), where, convert)
+
+
+def build_gop(gop: GopHeader) -> bytes:
+    """Build the body of a GOP unit."""
+    return schema.seal(schema.build(schema.GOP, {**asdict(gop), "closed": 1}))
+
+
+def parse_gop(body: bytes, where: str) -> GopHeader:
+    """Parse the body of a GOP unit."""
+
+    def convert(fields: Any) -> GopHeader:
+        if fields.closed != 1:
+            raise UnsupportedStream(f"{where}: GOP that is not closed (value {fields.closed})")
+        return GopHeader(fields.index, fields.first_frame_index, fields.first_pts)
+
+    return schema.parse(schema.GOP, schema.unseal(body, where), where, convert)
+
+
+def build_frame(packet: FramePacket, first_pts: int) -> bytes:
+    """Build the body of a frame unit in a GOP that begins at `first_pts`."""
+    table = [
+        {
+            "identity": {"kind": part.kind, "layer_id": part.layer_id},
+            "length": len(part.payload),
+            "crc32": zlib.crc32(part.payload),
+        }
+        for part in packet.substreams
+    ]
+    fields = {
+        "coding": {
+            "reserved": 0,
+            "n_upper_layers": packet.n_layers - 1,
+            "reset_reference": int(packet.reset_reference),
+            "frame_type": packet.frame_type,
+        },
+        "qp": packet.qp,
+        "pts_offset": packet.pts - first_pts,
+        "duration": packet.duration,
+        "checksums": packet.checksums,
+        "substreams": table,
+    }
+    header = schema.build(schema.FRAME_HEADER, fields, n_layers=len(packet.checksums))
+    return b"".join((schema.seal(header), *(part.payload for part in packet.substreams)))
+
+
+def parse_frame(body: bytes, where: str, n_layers: int, first_pts: int) -> FramePacket:
+    """Parse the body of a frame unit; `n_layers` is the stream's, `first_pts` the GOP's.
+
+    Substreams whose payload is damaged are returned as not intact.
+    """
+
+    def convert(fields: Any) -> FramePacket:
+        start = fields.size + schema.CRC_LENGTH
+        schema.unseal(body[:start], where)
+        if fields.coding.reserved:
+            raise UnsupportedStream(f"{where}: reserved bits are set; a newer nvc may read this stream")
+        end = start + sum(entry.length for entry in fields.substreams)
+        if end != len(body):
+            raise CorruptStream(f"{where}: header and substreams make {end} bytes, the unit has {len(body)}")
+        substreams = []
+        for entry in fields.substreams:
+            payload = body[start : start + entry.length]
+            kind = _known(SubstreamKind, entry.identity.kind, "substream kind")
+            intact = zlib.crc32(payload) == entry.crc32
+            substreams.append(Substream(kind, entry.identity.layer_id, payload, intact))
+            start += entry.length
+        return FramePacket(
+            frame_type=_known(FrameType, fields.coding.frame_type, "frame type"),
+            pts=first_pts + fields.pts_offset,
+            duration=fields.duration,
+            qp=fields.qp,
+            reset_reference=bool(fields.coding.reset_reference),
+            checksums=tuple(fields.checksums),
+            substreams=tuple(substreams),
+            n_layers=fields.coding.n_upper_layers + 1,
+        )
+
+    head = body[: schema.MAX_FRAME_HEADER_LENGTH]
+    return schema.parse(schema.FRAME_HEADER, head, where, convert, n_layers=n_layers)
+
+
+def build_audio(packet: AudioPacket) -> bytes:
+    """Build the body of an audio unit."""
+    fields = {
+        "track": packet.track,
+        "flags": _KEYFRAME if packet.is_keyframe else 0,
+        "pts": schema.NO_TIME if packet.pts is None else packet.pts,
+        "dts": schema.NO_TIME if packet.dts is None else packet.dts,
+        "duration": packet.duration,
+        "payload": packet.payload,
+    }
+    return schema.seal(schema.build(schema.AUDIO, fields))
+
+
+def parse_audio(body: bytes, where: str) -> AudioPacket:
+    """Parse the body of an audio unit."""
+
+    def convert(fields: Any) -> AudioPacket:
+        _refuse_reserved(fields.flags, _AUDIO_RESERVED, where)
+        return AudioPacket(
+            track=fields.track,
+            pts=None if fields.pts == schema.NO_TIME else fields.pts,
+            dts=None if fields.dts == schema.NO_TIME else fields.dts,
+            duration=fields.duration,
+            payload=fields.payload,
+            is_keyframe=bool(fields.flags & _KEYFRAME),
+        )
+
+    return schema.parse(schema.AUDIO, schema.unseal(body, where), where, convert)
+
+
+def build_trailer(trailer: Trailer) -> bytes:
+    """Build the body of the trailer unit, with the tail by which it is found from the end of the file."""
+    points = [asdict(point) for point in trailer.seek_index]
+    fields = {
+        "n_frames": trailer.n_frames,
+        "duration": trailer.duration,
+        "seek_index": points,
+        "unit_length": 0,
+    }
+    length = len(schema.build(schema.TRAILER, fields)) + schema.CRC_LENGTH
+    fields["unit_length"] = len(build_unit_header(schema.TRAILER_UNIT, length)) + length
+    return schema.seal(schema.build(schema.TRAILER, fields))
+
+
+def parse_trailer(body: bytes, where: str) -> Trailer:
+    """Parse the body of the trailer unit."""
+
+    def convert(fields: Any) -> Trailer:
+        expected = len(build_unit_header(schema.TRAILER_UNIT, len(body))) + len(body)
+        if fields.unit_length != expected:
+            raise CorruptStream(f"{where}: tail says {fields.unit_length} bytes, the unit has {expected}")
+        points = tuple(SeekPoint(p.first_frame_index, p.pts, p.byte_offset) for p in fields.seek_index)
+        return Trailer(fields.n_frames, fields.duration, points)
+
+    return schema.parse(schema.TRAILER, schema.unseal(body, where), where, convert)
+
+
+def _known(kind: type[E], value: int, what: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise UnsupportedStream(f"unknown {what} {value}; a newer nvc may read this stream") from None
+
+
+def _refuse_reserved(flags: int, reserved: int, where: str) -> None:
+    if flags & reserved:
+        raise UnsupportedStream(
+            f"{where}: reserved flags 0x{flags & reserved:02x} are set; a newer nvc may read this stream"
+        )
+
+
+def _rational(value: Fraction) -> dict[str, int]:
+    return {"numerator": value.numerator, "denominator": value.denominator}
+
+
+def _fraction(what: str, fields: Any) -> Fraction:
+    numerator, denominator = int(fields.numerator), int(fields.denominator)
+    if denominator == 0 or Fraction(numerator, denominator).denominator != denominator:
+        raise ValueError(f"{what} {numerator}/{denominator} is not in lowest terms")
+    return Fraction(numerator, denominator)

@@ -1,0 +1,96 @@
+"""One small stream with a bit of everything, and the means to build it and take it apart."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+
+from bitstream_spec import (
+    AudioPacket,
+    AudioTrack,
+    Colour,
+    ColourRange,
+    FramePacket,
+    FrameType,
+    GopHeader,
+    Layer,
+    StreamHeader,
+    StreamReader,
+    StreamWriter,
+    Substream,
+    SubstreamKind,
+)
+
+Item = GopHeader | FramePacket | AudioPacket
+
+HEADER = StreamHeader(
+    model_id=bytes.fromhex("0123456789abcdef"),
+    model_name="tiny",
+    width=17,
+    height=31,
+    time_base=Fraction(1, 12800),
+    frame_rate=Fraction(25),
+    sample_aspect_ratio=Fraction(12, 11),
+    colour=Colour(1, 1, 1, ColourRange.LIMITED, 1),
+    display_matrix=(0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30),
+    layers=(Layer(1, 4), Layer()),
+    audio_tracks=(
+        AudioTrack(
+            "aac",
+            48000,
+            "stereo",
+            Fraction(1, 48000),
+            "fltp",
+            128000,
+            1024,
+            1024,
+            "eng",
+            b"\x12\x10",
+            0x6134706D,
+        ),
+    ),
+    metadata=(("title", "Übung"),),
+)
+
+
+def frame(frame_type: FrameType, pts: int, payload: bytes = b"base") -> FramePacket:
+    parts = [
+        Substream(SubstreamKind.HYPER, 0, b"z"),
+        Substream(SubstreamKind.LATENT, 0, payload),
+        Substream(SubstreamKind.LATENT, 1, b"upper layer"),
+    ]
+    if frame_type is FrameType.P:
+        parts.insert(0, Substream(SubstreamKind.MOTION, 0, b"motion"))
+    is_keyframe = frame_type is FrameType.I
+    return FramePacket(frame_type, pts, 512, 30, is_keyframe, (1, 2**32 - 1), tuple(parts), n_layers=2)
+
+
+ITEMS: tuple[Item, ...] = (
+    GopHeader(0, 0, -512),
+    frame(FrameType.I, -512),
+    AudioPacket(0, None, -1024, 1024, b"sound"),
+    frame(FrameType.P, 0),
+    GopHeader(1, 2, 512),
+    frame(FrameType.I, 512),
+    frame(FrameType.P, 1100, b""),
+)
+
+
+def build(header: StreamHeader = HEADER, items: tuple[Item, ...] = ITEMS, *, finish: bool = True) -> bytes:
+    file = io.BytesIO()
+    writer = StreamWriter(file, header)
+    for item in items:
+        if isinstance(item, GopHeader):
+            writer.write_gop(item.first_pts)
+        elif isinstance(item, FramePacket):
+            writer.write_frame(item)
+        else:
+            writer.write_audio(item)
+    if finish:
+        writer.close()
+    assert writer.size_bytes == len(file.getvalue())
+    return file.getvalue()
+
+
+def read(data: bytes, **options: bool) -> list[Item]:
+    return list(StreamReader(io.BytesIO(data), **options))

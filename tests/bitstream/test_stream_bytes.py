@@ -1,0 +1,136 @@
+"""Literal bytes of each structure, as FORMAT.md has them."""
+
+from __future__ import annotations
+
+import io
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import bitstream_spec
+from bitstream_spec import (
+    AudioPacket,
+    AudioTrack,
+    FramePacket,
+    FrameType,
+    GopHeader,
+    Layer,
+    SeekPoint,
+    StreamHeader,
+    StreamReader,
+    Substream,
+    SubstreamKind,
+    Trailer,
+    schema,
+    sections,
+)
+
+FORMAT = (Path(bitstream_spec.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
+
+
+def sealed(text: str) -> bytes:
+    return schema.seal(bytes.fromhex(text))
+
+
+def test_checksums_are_the_named_ones() -> None:
+    # The check values that catalogues of CRCs give for this input.
+    assert schema.seal(b"123456789")[-4:] == (0xCBF43926).to_bytes(4, "little")
+    assert schema.seal_unit_header(b"123456789")[-2:] == (0x29B1).to_bytes(2, "little")
+
+
+def test_unit_header() -> None:
+    data = sections.build_unit_header(2, 300)
+    assert data[:3] == bytes.fromhex("02 ac 02")
+    assert sections.parse_unit_header(data, "unit") == (2, 300)
+
+
+def test_stream_header_with_everything() -> None:
+    track = AudioTrack("opus", 48000, "mono", Fraction(1, 48000), "flt", 64000, 960, 312, "und", b"\x01", 7)
+    header = StreamHeader(
+        model_id=bytes(8),
+        model_name="s",
+        width=1,
+        height=258,
+        time_base=Fraction(1, 25),
+        display_matrix=(1, 0, 0, 0, -1, 0, 0, 0, 2),
+        is_still=True,
+        layers=(Layer(1, -2), Layer()),
+        audio_tracks=(track,),
+        metadata=(("a", "é"),),
+    )
+    body = """01 00  00 00 00 00 00 00 00 00  01 73  01 00 02 01  00  02 02 02 00 00
+        00 00 00 00 01 00 00 00  01 00 00 00 19 00 00 00  00 00 00 00 01 00 00 00
+        01  01 00 00 00  00 00 00 00  00 00 00 00  00 00 00 00  ff ff ff ff
+        00 00 00 00  00 00 00 00  00 00 00 00  02 00 00 00
+        02  01 fe  00 00
+        01  04 6f 70 75 73  80 bb 00 00  04 6d 6f 6e 6f  03 66 6c 74  00 fa 00 00 00 00 00 00
+        c0 03 00 00  38 01 00 00  01 00 00 00 80 bb 00 00  03 75 6e 64  07 00 00 00  01 00 00 00 01
+        01 00  01 61  02 00 c3 a9"""
+    length = len(bytes.fromhex(body)) + 4
+    data = sealed("89 4e 56 43 0d 0a 1a 0a 01 00" + length.to_bytes(4, "little").hex() + body)
+    assert sections.build_stream_header(header) == data
+    assert sections.parse_stream_header(data) == header
+
+
+def test_gop() -> None:
+    gop = GopHeader(1, 250, -2)
+    data = sealed("01 00 00 00  fa 00 00 00  fe ff ff ff ff ff ff ff  01")
+    assert sections.build_gop(gop) == data
+    assert sections.parse_gop(data, "GOP") == gop
+
+
+def test_frame() -> None:
+    parts = (Substream(SubstreamKind.MOTION, 0, b"123456789"), Substream(SubstreamKind.LATENT, 1, b""))
+    packet = FramePacket(FrameType.P, 1300, 200, 63, True, (1, 2, 3), parts, n_layers=2)
+    header = (
+        "0d 3f ac 02 c8 01  01 00 00 00  02 00 00 00  03 00 00 00  02  00 09 26 39 f4 cb  42 00 00 00 00 00"
+    )
+    data = sealed(header) + b"123456789"
+    assert sections.build_frame(packet, 1000) == data
+    assert sections.parse_frame(data, "frame 0", 3, 1000) == packet
+
+
+def test_audio() -> None:
+    packet = AudioPacket(2, None, -1, 1024, b"\xff", is_keyframe=True)
+    data = sealed("02 01  00 00 00 00 00 00 00 80  ff ff ff ff ff ff ff ff  00 04 00 00 00 00 00 00  ff")
+    assert sections.build_audio(packet) == data
+    assert sections.parse_audio(data, "audio") == packet
+
+
+def test_trailer() -> None:
+    trailer = Trailer(3, 1536, (SeekPoint(0, -512, 300),))
+    data = sealed(
+        """03 00 00 00  00 06 00 00 00 00 00 00  01 00 00 00
+        00 00 00 00  00 fe ff ff ff ff ff ff  2c 01 00 00 00 00 00 00  34 00 00 00  4e 56 43 45"""
+    )
+    assert sections.build_trailer(trailer) == data
+    assert sections.parse_trailer(data, "trailer") == trailer
+    assert len(sections.build_unit(schema.TRAILER_UNIT, data)) == 0x34
+
+
+def test_example_of_the_document() -> None:
+    found = re.search(r"```hex\n(.*?)```", FORMAT, re.DOTALL)
+    assert found is not None
+    data = bytes.fromhex("".join(line.split("#")[0] for line in found[1].splitlines()))
+    reader = StreamReader(io.BytesIO(data))
+    assert reader.header.model_id_hex == "0123456789abcdef"
+    assert (reader.header.width, reader.header.height, reader.header.frame_rate) == (16, 16, 25)
+    gop, packet = reader
+    assert gop == GopHeader(0, 0, 0)
+    latent = Substream(SubstreamKind.LATENT, 0, b"\xab\xcd")
+    assert packet == FramePacket(FrameType.I, 0, 1, 32, True, (0x12345678,), (latent,))
+    assert reader.trailer == Trailer(1, 1, (SeekPoint(0, 0, 74),))
+
+
+def test_document_names_the_version() -> None:
+    assert f"Format version: **{bitstream_spec.FORMAT_VERSION}**" in FORMAT
+    assert f"\n| {bitstream_spec.FORMAT_VERSION} | " in FORMAT.split("## Versions")[1]
+
+
+def test_longest_frame_header_fits_its_bound() -> None:
+    identities = [(kind, layer) for kind in SubstreamKind for layer in range(4)]
+    parts = tuple(Substream(kind, layer, b"") for kind, layer in identities)
+    packet = FramePacket(FrameType.P, 2**61, 2**32 - 1, 0, False, (0,) * 4, parts, n_layers=4)
+    per_part_growth = 4  # a length of 2**32 takes five bytes, these take one
+    length = len(sections.build_frame(packet, -(2**61))) + len(parts) * per_part_growth
+    assert length + (32 - len(parts)) * 10 <= schema.MAX_FRAME_HEADER_LENGTH
