@@ -1,0 +1,1 @@
+"""Symbols to payload bytes and back: integer tables and the rANS coder."""

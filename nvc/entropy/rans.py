@@ -1,0 +1,97 @@
+"""The rANS coder: CompressAI's C++ extension behind our own small interface.
+
+Only the extension is loaded, by its file: the package around it would import torchvision and pandas,
+which takes seconds and fails beside a CPU-only torch.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from bitstream_spec import CorruptStream
+from nvc.entropy.tables import CdfTables
+from nvc.errors import NvcError
+
+# A symbol takes at most one 32-bit word and an escape two more once a payload's own bytes are spent.
+_BYTES_BEYOND_END = 12
+
+
+@lru_cache(maxsize=1)
+def _ans() -> ModuleType:
+    package = importlib.util.find_spec("compressai")
+    places = package.submodule_search_locations if package else None
+    for place in places or []:
+        for file in sorted(Path(place).glob("ans.*")):
+            spec = importlib.util.spec_from_file_location("compressai.ans", file)
+            if spec and spec.loader:
+                module = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+                return module
+    raise NvcError("CompressAI's rANS coder is not installed: pip install compressai")
+
+
+class RansCoder:
+    """Encodes and decodes symbols with one set of tables."""
+
+    def __init__(self, tables: CdfTables) -> None:
+        self._cdfs = tables.cdfs()
+        self._sizes = [len(c) for c in self._cdfs]
+        self._offsets = tables.offsets()
+        self.n_rows = len(self._cdfs)
+
+    def encode(self, groups: list[tuple[Tensor, Tensor]]) -> bytes:
+        """Groups of (symbols, table rows), int32 [n] each, to one payload; no symbols, no bytes."""
+        symbols = torch.cat([s for s, _ in groups]) if groups else torch.zeros(0)
+        if not len(symbols):
+            return b""
+        rows = torch.cat([r for _, r in groups])
+        payload: bytes = _ans().RansEncoder().encode_with_indexes(
+            symbols.tolist(), rows.tolist(), self._cdfs, self._sizes, self._offsets
+        )
+        return payload
+
+    def decoder(self, payload: bytes) -> RansDecoder:
+        return RansDecoder(self, payload)
+
+    def _decode(self, state: object, rows: list[int]) -> list[int]:
+        values: list[int] = state.decode_stream(rows, self._cdfs, self._sizes, self._offsets)  # type: ignore[attr-defined]
+        return values
+
+
+class RansDecoder:
+    """Takes symbols from one payload, in the order in which they were encoded.
+
+    The extension trusts its input and reads on behind a payload's end, so the payload is continued with as
+    many zeros as the symbols asked for could take.
+    """
+
+    def __init__(self, coder: RansCoder, payload: bytes, symbols_max: int = 1 << 26) -> None:
+        self._coder = coder
+        self._payload = payload
+        self._symbols_left = symbols_max
+        self._state: object | None = None
+
+    def expect(self, n_symbols: int) -> None:
+        """At most this many symbols will be asked for; must come before the first `pop`."""
+        self._symbols_left = n_symbols
+
+    def pop(self, rows: Tensor) -> Tensor:
+        """The next symbols, one for each table row; int32 [n]. Raises CorruptStream at the payload's end."""
+        n = len(rows)
+        if not n:
+            return torch.zeros(0, dtype=torch.int32)
+        if not self._payload or n > self._symbols_left:
+            raise CorruptStream("a payload holds fewer symbols than its frame needs")
+        if self._state is None:
+            self._state = _ans().RansDecoder()
+            padding = bytes(self._symbols_left * _BYTES_BEYOND_END + 64)
+            self._state.set_stream(self._payload + padding)  # type: ignore[attr-defined]
+        self._symbols_left -= n
+        values = self._coder._decode(self._state, rows.tolist())
+        return torch.tensor(values, dtype=torch.int64).clamp(-(1 << 31), (1 << 31) - 1).to(torch.int32)

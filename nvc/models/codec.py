@@ -1,0 +1,99 @@
+"""The whole codec as networks: intra pictures, motion, temporal contexts, inter pictures.
+
+A frame's road: `code_intra`, or `predict` (motion, warping, contexts) and then the inter coder. With a
+picture given it is the encoder's road, without one the decoder's; both run the very same code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nvc.models.config import CodecConfig
+from nvc.models.layers import Pointwise, blocks, downsample, upsample_to
+from nvc.models.motion_coder import MotionCoder
+from nvc.models.picture_coder import N_DEPTH, Picture, PictureCoder, Prediction, Reference, to_depth
+from nvc.models.quantiser import Port
+from nvc.models.warp import pool_vectors, round_through, warp_features, warp_picture
+
+
+@dataclass(frozen=True)
+class Ports:
+    """One port for each substream of a frame."""
+
+    hyper: Port
+    latent: Port
+    motion_hyper: Port
+    motion: Port
+
+
+class TemporalContexts(nn.Module):
+    """Contexts at 1/8, 1/16 and 1/32 from the warped picture, features and long-term state.
+
+    The coarsest is folded back into the middle one, which is where it is used. (Sheng et al., "Temporal
+    context mining", 2022.)
+    """
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        w8, w16 = config.width_8, config.width_16
+        self.enter = Pointwise(N_DEPTH + w8, w8)
+        self.blocks_8 = blocks(w8, config.depth_8)
+        self.down_16 = Pointwise(4 * w8, w16)
+        self.state_enter = Pointwise(w16, w16)
+        self.blocks_16 = blocks(w16, config.depth_16)
+        self.down_32 = Pointwise(4 * w16, w16)
+        self.blocks_32 = blocks(w16, 1)
+        self.up_16 = Pointwise(w16, 4 * w16, silent=True)
+
+    def forward(self, picture: Picture, features: Tensor, state: Tensor) -> Prediction:
+        c8 = self.blocks_8(self.enter(torch.cat([to_depth(picture), features], dim=-1)))
+        c16 = self.blocks_16(self.down_16(downsample(c8)) + self.state_enter(state))
+        c32 = self.blocks_32(self.down_32(downsample(c16)))
+        c16 = c16 + upsample_to(self.up_16(c32), c16)
+        return Prediction(picture, c8, c16, state)
+
+
+class Codec(nn.Module):
+    """All networks of one model."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.intra = PictureCoder(config, predicts=False)
+        self.motion = MotionCoder(config)
+        self.contexts = TemporalContexts(config)
+        self.inter = PictureCoder(config, predicts=True)
+
+    def code_intra(
+        self, x: Picture | None, size: tuple[int, int, int], qp: Tensor, ports: Ports
+    ) -> Reference:
+        """Code a picture by itself; x is None in a decoder. size: batch, height, width, multiples of 16."""
+        picture, features, state = self.intra(x, None, size, qp, ports.hyper, ports.latent)
+        b, h, w = size
+        vectors = torch.zeros(b, h // 8, w // 8, 2, device=qp.device)
+        return Reference(self.finish(picture), features, state, vectors)
+
+    def code_inter(
+        self, x: Picture | None, vectors: Tensor | None, reference: Reference, qp: Tensor, ports: Ports
+    ) -> Reference:
+        """Code a picture given the frame before it; x and vectors are None in a decoder."""
+        decoded_vectors = self.motion(vectors, reference.vectors, qp[:, :1, :1], ports.motion_hyper, ports.motion)
+        prediction = self.predict(reference, decoded_vectors)
+        b, h, w = prediction.picture[0].shape
+        picture, features, state = self.inter(x, prediction, (b, h, w), qp, ports.hyper, ports.latent)
+        return Reference(self.finish(picture), features, state, decoded_vectors)
+
+    def predict(self, reference: Reference, vectors: Tensor) -> Prediction:
+        """Bring what the last frame left to where things are now."""
+        picture = warp_picture(reference.picture, vectors)
+        features = warp_features(reference.features, round_through(vectors * (1 / 8)))
+        state = warp_features(reference.state, pool_vectors(vectors))
+        return self.contexts(picture, features, state)  # type: ignore[no-any-return]
+
+    def finish(self, picture: Picture) -> Picture:
+        """Clip to 8 bits and round; in training the rounding lets gradients pass."""
+        y, u, v = (round_through(plane.clamp(-128.0, 127.0)) for plane in picture)
+        return y, u, v

@@ -1,0 +1,150 @@
+"""Freezes a codec: float networks become the exact ones that a stream is coded with.
+
+What a decoder runs is everything except the modules with `analysis` in their names; those stay float,
+since their results reach a decoder only as symbols.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from nvc.models.codec import Codec
+from nvc.models.latent_coder import QpTable
+from nvc.models.layers import product_layers
+from nvc.models.transform import LappedTransform
+
+
+def is_encoder_only(name: str) -> bool:
+    """Whether a parameter or module belongs to the encoder's own side."""
+    return "analysis" in name
+
+
+def make_exact(codec: Codec, calibrate: Callable[[Codec], None]) -> None:
+    """Freeze a trained codec in place; `calibrate` runs it on typical video to learn activation ranges."""
+    layers = {n: m for n, m in product_layers(codec).items() if not is_encoder_only(n)}
+    for layer in layers.values():
+        layer.observe = True
+    with torch.no_grad():
+        calibrate(codec)
+    for layer in layers.values():
+        layer.observe = False
+        layer.make_exact()
+    for table in qp_tables(codec):
+        table.make_exact()
+    finish_exact(codec)
+
+
+def finish_exact(codec: Codec) -> None:
+    """What has no parameters: the fixed transforms; and no gradients anywhere from now on."""
+    for module in codec.modules():
+        if isinstance(module, LappedTransform):
+            module.exact = True
+    codec.requires_grad_(False)
+    codec.eval()
+
+
+def exact_tensors(codec: Codec) -> dict[str, Tensor]:
+    """All parameters of an exact codec, one flat tensor of each kind, in the order of its modules.
+
+    weights: int8, of exact layers; affines: float32, their scales and biases; knots: float16, of qp
+    tables; analysis: float16, weights and biases of the encoder's own layers.
+    """
+    kinds: dict[str, list[Tensor]] = {"weights": [], "affines": [], "knots": [], "analysis": []}
+    for name, layer in product_layers(codec).items():
+        if is_encoder_only(name):
+            kinds["analysis"] += [layer.weight.half(), layer.bias.half()]
+        else:
+            kinds["weights"].append(layer.weight.to(torch.int8))
+            kinds["affines"].append(layer.affine)
+    for table in qp_tables(codec):
+        kinds["knots"].append(table.knots.half())
+    return {kind: torch.cat([t.detach().flatten() for t in tensors]) for kind, tensors in kinds.items()}
+
+
+class _Flat:
+    """Takes tensors one after the other from a flat one, whose end must be reached exactly."""
+
+    def __init__(self, tensors: dict[str, Tensor], kind: str, dtype: torch.dtype) -> None:
+        self.kind, self.data, self.position = kind, tensors[kind], 0
+        if self.data.dtype != dtype or self.data.ndim != 1:
+            raise ValueError(f"{kind} are {self.data.dtype}, expected flat {dtype}")
+        if dtype != torch.int8 and not bool(torch.isfinite(self.data).all()):
+            raise ValueError(f"{kind} are not finite")
+
+    def take(self, *shape: int) -> Tensor:
+        n = math.prod(shape)
+        if self.position + n > len(self.data):
+            raise ValueError(f"too few {self.kind} for the model's configuration")
+        self.position += n
+        return self.data[self.position - n : self.position].reshape(shape)
+
+    def finish(self) -> None:
+        if self.position != len(self.data):
+            raise ValueError(f"too many {self.kind} for the model's configuration")
+
+
+def load_exact(codec: Codec, tensors: dict[str, Tensor]) -> None:
+    """Make a fresh codec exact with what `exact_tensors` gave.
+
+    Raises KeyError for a missing kind and ValueError for wrong sizes, types or ranges.
+    """
+    weights, affines = _Flat(tensors, "weights", torch.int8), _Flat(tensors, "affines", torch.float32)
+    knots, analysis = _Flat(tensors, "knots", torch.float16), _Flat(tensors, "analysis", torch.float16)
+    with torch.no_grad():
+        for name, layer in product_layers(codec).items():
+            if is_encoder_only(name):
+                layer.weight.copy_(analysis.take(*layer.weight.shape))
+                layer.bias.copy_(analysis.take(*layer.bias.shape))
+            else:
+                layer.set_exact(weights.take(*layer.weight.shape), affines.take(2, len(layer.bias) + 1))
+        for table in qp_tables(codec):
+            table.set_exact(knots.take(*table.knots.shape))
+    for flat in (weights, affines, knots, analysis):
+        flat.finish()
+    finish_exact(codec)
+
+
+def qp_tables(codec: Codec) -> list[QpTable]:
+    return [module for module in codec.modules() if isinstance(module, QpTable)]
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Forbid the libraries' shortcuts (TF32 on CUDA) while exact networks run; no gradients inside."""
+    matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul
+        torch.backends.cudnn.allow_tf32 = cudnn
+
+
+def count_macs(codec: Codec, run: Callable[[Codec], None]) -> dict[str, int]:
+    """Multiply-accumulates of each product layer while `run` is running, by layer name."""
+    counts: dict[str, int] = {}
+    hooks = []
+    for name, layer in product_layers(codec).items():
+
+        def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
+            per_value = layer_fan_in(module)
+            counts[name] = counts.get(name, 0) + output.numel() * per_value
+
+        hooks.append(layer.register_forward_hook(count))
+    run(codec)
+    for hook in hooks:
+        hook.remove()
+    return counts
+
+
+def layer_fan_in(layer: nn.Module) -> int:
+    """Products summed for one output value."""
+    weight: Tensor = layer.weight  # type: ignore[assignment]
+    return weight[0].numel()

@@ -1,0 +1,153 @@
+"""The entropy model of one latent: hyperprior, conditioning from outside, and a spatial prior in parts.
+
+Scales and means of the first part of the elements come from the hyper-latent and the conditioning, those
+of each later part from the parts before it too. The parts interleave over space and frequency, so every
+element sees neighbouring blocks and the adjacent frequencies of its own block. (Balle et al. 2018,
+hyperprior; He et al. 2021, checkerboard; Li et al. 2023, quadtree partition.)
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from nvc.models.config import N_QP
+from nvc.models.layers import Block, Pointwise, blocks, downsample, upsample_to
+from nvc.models.quantiser import LOG_SCALE_STEP, SCALE_MIN, Port
+
+N_KNOTS = 8
+N_PARTS = 4
+
+
+class QpTable(nn.Module):
+    """A vector for each qp: linear between a few trained knots, the same bits on every machine."""
+
+    def __init__(self, knots: Tensor, *, logarithmic: bool = False) -> None:
+        """knots: [N_KNOTS, n_channels]; with `logarithmic` they are trained as logarithms of the values."""
+        super().__init__()
+        self.knots: Tensor = nn.Parameter(knots)
+        self.logarithmic = logarithmic
+        position = [qp * (N_KNOTS - 1) / (N_QP - 1) for qp in range(N_QP)]
+        below = [min(int(p), N_KNOTS - 2) for p in position]
+        self.register_buffer("below", torch.tensor(below), persistent=False)
+        weight = torch.tensor([p - i for p, i in zip(position, below, strict=True)], dtype=torch.float32)
+        self.register_buffer("weight", weight[:, None], persistent=False)
+        self.below: Tensor
+        self.weight: Tensor
+
+    def table(self) -> Tensor:
+        """[64, n_channels]."""
+        values = self.knots.exp() if self.logarithmic else self.knots
+        return values[self.below] * (1 - self.weight) + values[self.below + 1] * self.weight
+
+    def forward(self, qp: Tensor) -> Tensor:
+        """qp: int64 [b, h, w] in 0..63 -> [b, h, w, n_channels]."""
+        return (self.fixed if hasattr(self, "fixed") else self.table())[qp]
+
+    def make_exact(self) -> None:
+        """Freeze the values, rounded to half precision, in which the weights file holds them."""
+        values = self.knots.detach().exp() if self.logarithmic else self.knots.detach()
+        self.set_exact(values.half())
+
+    def set_exact(self, values: Tensor) -> None:
+        """values: [N_KNOTS, n_channels] float16, no longer logarithms."""
+        del self._parameters["knots"]
+        self.logarithmic = False
+        self.register_buffer("knots", values.float())
+        self.register_buffer("fixed", self.table(), persistent=False)
+        self.fixed: Tensor
+
+
+class Modulation(nn.Module):
+    """Scale and shift features by qp: how one network serves all rates."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gain = QpTable(torch.ones(N_KNOTS, width))
+        self.shift = QpTable(torch.zeros(N_KNOTS, width))
+
+    def forward(self, x: Tensor, qp: Tensor) -> Tensor:
+        return x * self.gain(qp) + self.shift(qp)
+
+
+class LatentCoder(nn.Module):
+    """Codes a latent y in quantiser steps u = y / step(qp); `step` and everything else is learned."""
+
+    def __init__(self, step: Tensor, spread: Tensor, n_hyper: int, width: int, depth: int) -> None:
+        """step: [N_KNOTS, n] initial quantiser steps. spread: [n] initial standard deviations of y."""
+        super().__init__()
+        n = step.shape[1]
+        self.step = QpTable(step.log(), logarithmic=True)
+        first_scale = (torch.log(spread / step / SCALE_MIN) / LOG_SCALE_STEP).clamp(0, 63)
+        self.first_scale = QpTable(first_scale)
+        self.hyper_scale = QpTable(torch.full((N_KNOTS, n_hyper), 6.0))
+        self.hyper_analysis_enter = nn.Sequential(Pointwise(2 * n, width), Block(width))
+        self.hyper_analysis_down = Pointwise(4 * width, width)
+        self.hyper_analysis = nn.Sequential(Block(width), Pointwise(width, n_hyper, silent=True))
+        self.hyper_synthesis = nn.Sequential(Pointwise(n_hyper, width), Block(width))
+        self.hyper_up = Pointwise(width, 4 * width)
+        self.modulation = Modulation(width)
+        self.prior = blocks(width, depth)
+        self.spatial_enter = Pointwise(2 * n, width)
+        self.spatial_prior = blocks(width, depth)
+        self.parameters_of_part = nn.ModuleList(
+            Pointwise(width, 2 * n, silent=True) for _ in range(N_PARTS)
+        )
+
+    def forward(
+        self, y: Tensor | None, conditioning: Tensor, qp: Tensor, hyper_port: Port, port: Port
+    ) -> tuple[Tensor, Tensor]:
+        """Code y, or decode it when it is None.
+
+        y: [b, h, w, n]; conditioning: [b, h, w, width], added to what the hyperprior says; qp: int64
+        [b, 1, 1] or [b, h, w]. Returns the decoded latent and the same in quantiser steps.
+        """
+        step = self.step(qp)
+        u = None if y is None else y / step
+        z = None if u is None else self.analyse_hyper(u)
+        b, h, w, _ = conditioning.shape
+        coarse = (b, (h + 1) // 2, (w + 1) // 2)
+        z_scale = self.hyper_scale(qp[:, :1, :1]).expand(*coarse, -1)
+        everything = torch.ones((), dtype=torch.bool, device=conditioning.device)
+        z_hat = hyper_port.code(z, torch.zeros_like(z_scale), z_scale, everything)
+        hyper = upsample_to(self.hyper_up(self.hyper_synthesis(z_hat)), conditioning)
+
+        features = self.prior(self.modulation(hyper + conditioning, qp))
+        first_scale = self.first_scale(qp)
+        part = parts_of(h, w, first_scale.shape[-1], conditioning.device)
+        u_hat = torch.zeros_like(conditioning[..., :1])
+        for index, parameters in enumerate(self.parameters_of_part):
+            if index:
+                features = self.spatial_prior(features + self.spatial_enter(with_magnitude(u_hat)))
+            scale, mean = parameters(features).chunk(2, dim=-1)
+            u_hat = u_hat + port.code(u, mean, first_scale + scale, part == index)
+        return u_hat * step, u_hat
+
+    def analyse_hyper(self, u: Tensor) -> Tensor:
+        """Latent in steps -> hyper-latent at half its resolution (encoder only)."""
+        return self.hyper_analysis(self.hyper_analysis_down(downsample(self.hyper_analysis_enter(with_magnitude(u)))))  # type: ignore[no-any-return]
+
+
+def with_magnitude(u: Tensor) -> Tensor:
+    """Values beside their magnitudes; magnitudes tell the scale of the neighbours, signs do not."""
+    return torch.cat([u * 0.25, u.abs().clamp(max=4.0)], dim=-1)
+
+
+def parts_of(h: int, w: int, n: int, device: torch.device) -> Tensor:
+    """Which of the N_PARTS parts each element belongs to; [1, h, w, n].
+
+    Of every 2x2 positions, a channel's parts take the first, the diagonal opposite, then the other two; the
+    next channel begins one part later.
+    """
+    order = torch.tensor([[0, 2], [3, 1]], device=device)
+    row = torch.arange(h, device=device).view(1, h, 1, 1) % 2
+    column = torch.arange(w, device=device).view(1, 1, w, 1) % 2
+    return (order[row, column] + torch.arange(n, device=device)) % N_PARTS
+
+
+def uniform_steps(finest: float, per_doubling: float, weights: Tensor) -> Tensor:
+    """Initial quantiser steps [N_KNOTS, n]: `finest` at qp 0, doubling every `per_doubling` qp."""
+    qp = torch.arange(N_KNOTS) * ((N_QP - 1) / (N_KNOTS - 1))
+    return finest * torch.exp(qp[:, None] * (math.log(2) / per_doubling)) * weights

@@ -1,0 +1,183 @@
+"""The one conditional coder: codes a picture given a prediction of it, or given nothing (intra).
+
+y is the lapped transform of the picture minus that of the prediction, plus what a network adds; the
+decoder adds the prediction back and two networks improve the result, one on coefficients at 1/16 and one
+on pixels at 1/8. All three networks start silent, so an untrained coder is a plain transform codec.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nvc.models.config import CodecConfig
+from nvc.models.latent_coder import LatentCoder, Modulation, uniform_steps, with_magnitude
+from nvc.models.layers import (
+    Pointwise,
+    blocks,
+    depth_to_space,
+    downsample,
+    hard_sigmoid,
+    space_to_depth,
+    upsample_to,
+)
+from nvc.models.quantiser import Port
+from nvc.models.transform import LUMA_BLOCK, PictureTransform, coefficient_frequencies
+
+Picture = tuple[Tensor, Tensor, Tensor]
+"""Y [b, h, w] and U, V [b, h/2, w/2], float32, centred on 0 (sample value minus 128)."""
+
+N_DEPTH = 96  # 8x8 luma and two 4x4 chroma samples
+PIXEL_SCALE = 64.0
+FINEST_STEP = 6.0
+QP_PER_DOUBLING = 12.0
+CHROMA_STEP_RATIO = 1.22  # sqrt(3/2): a chroma sample weighs 2/3 of a luma sample in the distortion
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is known of a picture before it is coded.
+
+    picture: the motion-compensated previous picture. features_8, features_16: temporal contexts
+    [b, h/8, w/8, width_8] and [b, h/16, w/16, width_16]. state: the long-term state, [.., width_16].
+    """
+
+    picture: Picture
+    features_8: Tensor
+    features_16: Tensor
+    state: Tensor
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a decoded frame leaves for the next: its picture, features at 1/8, long-term state at 1/16 and
+    the vectors [b, h/8, w/8, 2] it was predicted with, in 1/16 luma pixel."""
+
+    picture: Picture
+    features: Tensor
+    state: Tensor
+    vectors: Tensor
+
+
+def to_depth(picture: Picture) -> Tensor:
+    """A picture as one tensor [b, h/8, w/8, 96], in units of PIXEL_SCALE."""
+    y, u, v = (plane[..., None] for plane in picture)
+    depth = torch.cat([space_to_depth(y, 8), space_to_depth(u, 4), space_to_depth(v, 4)], dim=-1)
+    return depth * (1 / PIXEL_SCALE)
+
+
+def from_depth(depth: Tensor) -> Picture:
+    y, u, v = (depth * PIXEL_SCALE).split([64, 16, 16], dim=-1)
+    return depth_to_space(y, 8)[..., 0], depth_to_space(u, 4)[..., 0], depth_to_space(v, 4)[..., 0]
+
+
+def scale_down(qp: Tensor, factor: int) -> Tensor:
+    """A qp map of the 1/16 grid on a grid `factor` times finer; uniform qp stays [b, 1, 1]."""
+    if qp.shape[1:] == (1, 1):
+        return qp
+    return qp.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+
+
+class PictureCoder(nn.Module):
+    """Codes pictures with a prediction (inter) or without one (intra); the same class, two sets of weights."""
+
+    def __init__(self, config: CodecConfig, *, predicts: bool) -> None:
+        super().__init__()
+        w8, w16 = config.width_8, config.width_16
+        self.predicts = predicts
+        n = config.n_latent
+        self.transform = PictureTransform(n)
+        frequency = coefficient_frequencies()[self.transform.kept]
+        is_chroma = self.transform.kept >= LUMA_BLOCK**2
+        weights = torch.where(is_chroma, CHROMA_STEP_RATIO, 1.0)
+        spread = (10.0 if predicts else 40.0) / (0.05 + frequency) * torch.where(is_chroma, 0.3, 1.0) * 0.1
+        steps = uniform_steps(FINEST_STEP, QP_PER_DOUBLING, weights)
+        self.latent_coder = LatentCoder(steps, spread, config.n_hyper, w16, config.depth_prior)
+
+        n_enter = 2 * N_DEPTH + w8 if predicts else N_DEPTH
+        self.analysis_enter = Pointwise(n_enter, w8)
+        self.analysis_8 = blocks(w8, config.depth_8)
+        self.analysis_down = Pointwise(4 * w8, w16)
+        self.analysis_modulation = Modulation(w16)
+        self.analysis_16 = blocks(w16, config.depth_16)
+        self.analysis_leave = Pointwise(w16, n, silent=True)
+
+        if predicts:
+            self.conditioning = Pointwise(2 * n, w16)
+        self.synthesis_enter = Pointwise(n, w16)
+        self.synthesis_modulation = Modulation(w16)
+        self.synthesis_16 = blocks(w16, config.depth_16)
+        self.synthesis_leave = Pointwise(w16, n, silent=True)
+        self.state_update = Pointwise(w16, 2 * w16)
+
+        self.filter_enter = Pointwise(N_DEPTH, w8)
+        self.filter_up = Pointwise(w16, 4 * w8)
+        self.filter_modulation = Modulation(w8)
+        self.filter = blocks(w8, config.depth_filter)
+        self.filter_leave = Pointwise(w8, N_DEPTH, silent=True)
+
+    def forward(
+        self,
+        x: Picture | None,
+        prediction: Prediction | None,
+        size: tuple[int, int, int],
+        qp: Tensor,
+        hyper_port: Port,
+        port: Port,
+    ) -> tuple[Picture, Tensor, Tensor]:
+        """Code picture x, or decode it when it is None.
+
+        size: batch, height and width (multiples of 16). qp: int64 [b, 1, 1] or [b, h/16, w/16]. Returns
+        the decoded picture, not yet clipped or rounded, its features and the new long-term state.
+        """
+        b, height, width = size
+        predicted: Tensor | float = 0.0
+        conditioning = torch.zeros(b, height // 16, width // 16, self.synthesis_enter.bias.shape[0], device=qp.device)
+        if prediction is not None:
+            predicted = self.transform(prediction.picture)
+            energy = with_magnitude((predicted / self.latent_coder.step(qp)).clamp(-16.0, 16.0))
+            conditioning = prediction.features_16 + self.conditioning(energy)
+        y = None
+        if x is not None:
+            y = self.transform(x) - predicted + self.analyse(x, prediction, qp)
+        y_hat, u_hat = self.latent_coder(y, conditioning, qp, hyper_port, port)
+        return self.synthesise(predicted + y_hat, u_hat, prediction, qp)
+
+    def analyse(self, x: Picture, prediction: Prediction | None, qp: Tensor) -> Tensor:
+        """What the analysis network adds to the transformed residual (encoder only)."""
+        parts = [to_depth(x)]
+        if prediction is not None:
+            parts += [to_depth(prediction.picture), prediction.features_8]
+        h8 = self.analysis_8(self.analysis_enter(torch.cat(parts, dim=-1)))
+        h16 = self.analysis_down(downsample(h8))
+        if prediction is not None:
+            h16 = h16 + prediction.features_16
+        h16 = self.analysis_16(self.analysis_modulation(h16, qp))
+        return self.analysis_leave(h16) * self.latent_coder.step(qp)  # type: ignore[no-any-return]
+
+    def synthesise(
+        self, coefficients: Tensor, u_hat: Tensor, prediction: Prediction | None, qp: Tensor
+    ) -> tuple[Picture, Tensor, Tensor]:
+        h16 = self.synthesis_enter(u_hat.clamp(-16.0, 16.0))
+        if prediction is not None:
+            h16 = h16 + prediction.features_16
+        h16 = self.synthesis_16(self.synthesis_modulation(h16, qp))
+        gate, candidate = self.state_update(h16).chunk(2, dim=-1)
+        candidate = candidate.clamp(-4.0, 4.0)
+        if prediction is None:
+            state = hard_sigmoid(gate) * candidate
+        else:
+            state = prediction.state + hard_sigmoid(gate) * (candidate - prediction.state)
+
+        correction = self.synthesis_leave(h16) * self.latent_coder.step(qp)
+        plain = self.transform.inverse(coefficients + correction)
+        h8 = self.filter_enter(to_depth(plain))
+        if prediction is not None:
+            h8 = h8 + prediction.features_8
+        h8 = h8 + upsample_to(self.filter_up(h16), h8)
+        features = self.filter(self.filter_modulation(h8, scale_down(qp, 2)))
+        change = from_depth(self.filter_leave(features))
+        picture = (plain[0] + change[0], plain[1] + change[1], plain[2] + change[2])
+        return picture, features, state

@@ -1,0 +1,136 @@
+"""Where numbers become symbols: the one step in which training, encoding and decoding differ.
+
+A latent coder walks the same road in all three and calls `code` for each group of elements; what `code`
+does is the port's business. `TrainingPort` rounds with a gradient and adds up estimated bits, `EncoderPort`
+rounds and collects symbols, `DecoderPort` takes symbols from the payload.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+N_SCALES = 64
+SCALE_MIN = 0.11
+SCALE_MAX = 128.0
+LOG_SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (N_SCALES - 1)
+SYMBOL_MAX = (1 << 15) - 1
+
+
+def scale_table() -> list[float]:
+    """Standard deviations of the 64 Laplace distributions, log-spaced, in quantiser steps."""
+    return [SCALE_MIN * math.exp(LOG_SCALE_STEP * i) for i in range(N_SCALES)]
+
+
+class Port(Protocol):
+    """Turns elements in quantiser steps into their decoded values."""
+
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+        """Code the elements of `u` that `mask` selects and return their decoded values, 0 elsewhere.
+
+        u: [b, h, w, c] in quantiser steps; None in a decoder. mean: the same shape and unit. scale: the
+        position in the scale table, rounded to select a row; row 0 means that the symbol is 0 and is not
+        sent. mask: bool, broadcastable to mean.
+        """
+        ...
+
+
+class EncoderPort:
+    """Rounds with a dead zone and keeps the symbols and table rows, ready for the rANS coder."""
+
+    def __init__(self, dead_zone: float = 0.0) -> None:
+        """dead_zone: how far beyond 1/2 the threshold to the next symbol lies, in steps."""
+        self.dead_zone = dead_zone
+        self.groups: list[tuple[Tensor, Tensor]] = []
+
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+        assert u is not None, "an encoder needs elements to code"
+        rows = table_rows(scale)
+        coded = mask & (rows > 0)
+        symbols = torch.where(coded, dead_zone_round(u - mean, self.dead_zone), torch.zeros_like(mean))
+        symbols = symbols.clamp(-SYMBOL_MAX, SYMBOL_MAX)
+        self.groups.append((symbols[coded].to(torch.int32), rows[coded].to(torch.int32)))
+        return torch.where(mask, symbols + mean, torch.zeros_like(mean))
+
+
+class SymbolSource(Protocol):
+    """Gives the next symbols of a payload, one for each table row asked for."""
+
+    def pop(self, rows: Tensor) -> Tensor: ...
+
+
+class DecoderPort:
+    """Takes from a payload what the encoder's port put there."""
+
+    def __init__(self, source: SymbolSource) -> None:
+        self.source = source
+
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+        rows = table_rows(scale)
+        coded = mask & (rows > 0)
+        symbols = torch.zeros_like(mean)
+        values = self.source.pop(rows[coded].to(torch.int32)).to(mean)
+        symbols[coded] = values.clamp(-SYMBOL_MAX, SYMBOL_MAX)
+        return torch.where(mask, symbols + mean, torch.zeros_like(mean))
+
+
+class TrainingPort:
+    """Rounds with a straight-through gradient and adds up the Laplace bits of what it rounds.
+
+    quantiser: 'hard' takes the bits of the rounded symbols; 'mixed' takes them at additive noise, with
+    rounding for the distortion; 'noise' uses noise for both; 'soft' rounds by a soft assignment that
+    `temperature` hardens (Mentzer et al., "Conditional probability models for deep image compression").
+    """
+
+    def __init__(self, quantiser: str = "mixed", dead_zone: float = 0.0, temperature: float = 4.0) -> None:
+        if quantiser not in ("hard", "mixed", "noise", "soft"):
+            raise ValueError(f"unknown quantiser {quantiser!r}")
+        self.quantiser = quantiser
+        self.dead_zone = dead_zone
+        self.temperature = temperature
+        self.bits: list[Tensor] = []  # one [b] tensor for each group coded
+
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+        assert u is not None
+        u, mean, scale = u.float(), mean.float(), scale.float()
+        residual = u - mean
+        rounded = dead_zone_round(residual.detach(), self.dead_zone)
+        symbols = residual + (rounded - residual.detach())
+        for_rate = symbols
+        if self.quantiser in ("mixed", "noise"):
+            for_rate = residual + torch.rand_like(residual) - 0.5
+        if self.quantiser == "noise":
+            symbols = for_rate
+        if self.quantiser == "soft":
+            soft = _soft_round(residual, self.temperature)
+            symbols = for_rate = soft + (rounded - soft).detach()
+        bits = laplace_bits(for_rate, scale) * mask
+        self.bits.append(bits.flatten(1).sum(1))
+        return torch.where(mask, symbols + mean, torch.zeros_like(mean))
+
+
+def table_rows(scale: Tensor) -> Tensor:
+    return scale.round().clamp(0, N_SCALES - 1)
+
+
+def dead_zone_round(x: Tensor, dead_zone: float) -> Tensor:
+    return x.sign() * (x.abs() + (0.5 - dead_zone)).floor().clamp(min=0)
+
+
+def _soft_round(x: Tensor, temperature: float) -> Tensor:
+    floor = x.detach().floor()
+    centred = x - floor - 0.5
+    return floor + 0.5 + torch.tanh(temperature * centred) / (2 * math.tanh(temperature / 2))
+
+
+def laplace_bits(symbols: Tensor, scale: Tensor) -> Tensor:
+    """Bits of symbols under a discretised zero-mean Laplace distribution; differentiable in both."""
+    inverse = torch.exp(-LOG_SCALE_STEP * scale.clamp(0, N_SCALES - 1)) * (math.sqrt(2) / SCALE_MIN)
+    size = symbols.abs()
+    outer = (size - 0.5).clamp(min=0) * inverse + math.log(2) - torch.log(-torch.expm1(-inverse))
+    inside = (0.5 - size).clamp(min=0)
+    inner = -torch.log1p(-0.5 * (torch.exp(-inside * inverse) + torch.exp(-(size + 0.5) * inverse)).clamp(max=1.999))
+    return torch.where(size > 0.5, outer, inner) * (1 / math.log(2))
