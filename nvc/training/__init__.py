@@ -1,0 +1,1 @@
+"""Training: data, losses, staged runs from a TOML file, export of exact weights."""

@@ -1,0 +1,55 @@
+"""Checkpoints of a training run: a folder of pieces small enough to carry anywhere, replaced as a whole."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+PIECE_BYTES = 15 << 20
+
+
+def save_checkpoint(folder: Path, codec: nn.Module, average: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Write everything needed to go on; a kill at any moment leaves the old checkpoint or the new one."""
+    buffer = io.BytesIO()
+    parameters = {k: v.detach().cpu() for k, v in codec.named_parameters()}
+    average = {k: v.cpu() for k, v in average.items()}
+    torch.save({"parameters": parameters, "average": average, **state}, buffer)
+    data = buffer.getbuffer()
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for i, start in enumerate(range(0, len(data), PIECE_BYTES)):
+        (part / f"piece_{i:03d}").write_bytes(data[start : start + PIECE_BYTES])
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(part, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Everything a checkpoint holds, or None where there is none."""
+    old = folder.with_name(folder.name + ".old")
+    if not folder.exists() and old.exists():
+        folder = old
+    if not folder.exists():
+        return None
+    data = b"".join(p.read_bytes() for p in sorted(folder.glob("piece_*")))
+    saved: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return saved
+
+
+def set_parameters(codec: nn.Module, values: dict[str, Tensor]) -> None:
+    """Copy values into a codec; those of a changed shape are passed over and keep their start."""
+    parameters = dict(codec.named_parameters())
+    with torch.no_grad():
+        for name, value in values.items():
+            if name in parameters and parameters[name].shape == value.shape:
+                parameters[name].copy_(value)

@@ -1,0 +1,104 @@
+"""From a training run to a weights file: averaged weights, frozen activation ranges, entropy tables."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nvc.entropy.tables import laplace_tables
+from nvc.errors import ModelError
+from nvc.models.codec import Codec, Ports
+from nvc.models.config import CONFIGS, CodecConfig
+from nvc.models.exact import count_macs, is_encoder_only, make_exact
+from nvc.models.picture_coder import Picture
+from nvc.models.quantiser import EncoderPort, scale_table
+from nvc.model_store import write_model
+from nvc.training.checkpoint import read_checkpoint, set_parameters
+from nvc.training.data import Cache, Sampler
+
+CALIBRATION_QPS = (0, 8, 16, 24, 32, 40, 48, 56, 63)
+CALIBRATION_FRAMES = 4
+
+
+def encoder_ports(dead_zone: float) -> Ports:
+    return Ports(EncoderPort(), EncoderPort(dead_zone), EncoderPort(), EncoderPort(dead_zone))
+
+
+def calibration(cache: Cache, crop: int, batch: int = 2) -> Callable[[Codec], None]:
+    """A function that runs a codec on training clips at every few qp, over short chains."""
+
+    def run(codec: Codec) -> None:
+        sampler = iter(Sampler(cache, crop, CALIBRATION_FRAMES, batch, seed=99))
+        for qp_value in CALIBRATION_QPS:
+            sample = next(sampler)
+            b, n, height, width = sample.y.shape
+            planes = [torch.from_numpy(p).float() - 128 for p in (sample.y, sample.u, sample.v)]
+            qp = torch.full((b, 1, 1), qp_value)
+            for index in range(n):
+                x: Picture = (planes[0][:, index], planes[1][:, index], planes[2][:, index])
+                if index == 0:
+                    reference = codec.code_intra(x, (b, height, width), qp, encoder_ports(0.2))
+                else:
+                    vectors = torch.from_numpy(sample.vectors[:, index - 1])
+                    reference = codec.code_inter(x, vectors, reference, qp, encoder_ports(0.2))
+
+    return run
+
+
+def decode_kmac_per_pixel(config: CodecConfig) -> tuple[float, float]:
+    """Thousands of multiply-accumulates a luma pixel takes to decode, in I and in P frames."""
+    codec = Codec(config)
+    side = 256
+    x: Picture = (torch.zeros(1, side, side), *(torch.zeros(1, side // 2, side // 2) for _ in range(2)))
+    qp = torch.full((1, 1, 1), 32)
+
+    def total(run: Callable[[Codec], None]) -> float:
+        with torch.no_grad():
+            counts = count_macs(codec, run)
+        return sum(n for name, n in counts.items() if not is_encoder_only(name)) / side**2 / 1000
+
+    with torch.no_grad():
+        reference = codec.code_intra(x, (1, side, side), qp, encoder_ports(0.2))
+    vectors = torch.zeros(1, side // 8, side // 8, 2)
+    intra = total(lambda c: void(c.code_intra(x, (1, side, side), qp, encoder_ports(0.2))))
+    inter = total(lambda c: void(c.code_inter(x, vectors, reference, qp, encoder_ports(0.2))))
+    return intra, inter
+
+
+def void(_: object) -> None:
+    """Drop a result where a function must return nothing."""
+
+
+def export_codec(codec: Codec, cache: Cache, card: dict[str, Any], folder: Path, crop: int = 192) -> Path:
+    """Freeze a codec in place and write its weights file; returns the path."""
+    make_exact(codec, calibration(cache, crop))
+    intra, inter = decode_kmac_per_pixel(codec.config)
+    figures = {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "parameters": sum(p.numel() for p in Codec(codec.config).parameters()),
+        "decode_kmac_per_pixel_intra": round(intra, 2),
+        "decode_kmac_per_pixel_inter": round(inter, 2),
+    }
+    return write_model(codec, laplace_tables(scale_table()), figures | card, folder)
+
+
+def export_run(run: Path, folder: Path, cache: Path, notes: dict[str, Any] | None = None) -> Path:
+    """Export the averaged weights of a run folder; `cache` is the packed data to calibrate on."""
+    saved = json.loads((run / "run.json").read_text()) if (run / "run.json").exists() else {}
+    state = read_checkpoint(run / "checkpoint")
+    if state is None:
+        raise ModelError(f"{run} holds no checkpoint")
+    codec = Codec(CONFIGS[state["model"]])
+    set_parameters(codec, state["average"])
+    card = {
+        "steps": state["position"]["total_steps"],
+        "training_seconds": round(state["seconds"]),
+        **saved,
+        **(notes or {}),
+    }
+    return export_codec(codec, Cache(cache), card, folder)

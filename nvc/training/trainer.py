@@ -1,0 +1,263 @@
+"""Runs a recipe: stages of optimiser steps, with checkpoints to resume from and logs to watch."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvc.errors import ConfigError
+from nvc.gop import qp_offset
+from nvc.models.codec import Codec, Ports
+from nvc.models.config import CONFIGS, N_QP
+from nvc.models.picture_coder import Picture, Reference
+from nvc.models.quantiser import TrainingPort
+from nvc.models.warp import warp_picture
+from nvc.training.checkpoint import read_checkpoint, save_checkpoint, set_parameters
+from nvc.training.data import Batch, Cache, Sampler, prefetch
+from nvc.training.objective import balance_table, block_distortion, draw_qp, lambda_table, luma_psnr_db
+from nvc.training.recipe import Recipe, Stage
+
+LogRow = dict[str, float | int | str]
+
+
+@dataclass
+class FrameCost:
+    """Estimated bits per pixel of each substream and distortion of one frame, per sample."""
+
+    bpp: dict[str, Tensor]
+    distortion: Tensor  # weighted by lambda, in bits per pixel
+
+    def total(self, weight_rate: float) -> Tensor:
+        rate = torch.stack(list(self.bpp.values())).sum(0)
+        return weight_rate * rate + self.distortion
+
+
+class Trainer:
+    """Trains one codec by one recipe; `run` may be killed at any time and resumed."""
+
+    def __init__(
+        self, recipe: Recipe, cache: Cache, folder: Path, device: str = "cpu", log: Callable[[LogRow], None] = print
+    ) -> None:
+        self.recipe, self.cache, self.folder, self.device = recipe, cache, folder, torch.device(device)
+        self.log = log
+        torch.manual_seed(recipe.seed)
+        self.codec = Codec(CONFIGS[recipe.model]).to(self.device)
+        self.average = {k: v.detach().clone() for k, v in self.codec.named_parameters()}
+        self.lambdas = lambda_table().to(self.device)
+        self.balance = balance_table().to(self.device)
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.position = {"stage": 0, "step": 0, "total_steps": 0}
+        self.seconds = 0.0
+        if recipe.start is not None:
+            start = read_checkpoint(recipe.start)
+            if start is None:
+                raise ConfigError(f"{recipe.start} holds no checkpoint to start from")
+            self._take(start["average"], start["average"])
+
+    def run(self, minutes: float = 0.0, checkpoint_minutes: float = 3.0) -> None:
+        """Train until the recipe or the given minutes end; resumes what the run folder holds."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._resume()
+        deadline = time.monotonic() + 60 * minutes if minutes else math.inf
+        for index in range(self.position["stage"], len(self.recipe.stages)):
+            if index != self.position["stage"]:
+                self.position.update(stage=index, step=0)
+                self.optimiser_state = None
+            if not self._run_stage(self.recipe.stages[index], deadline, checkpoint_minutes):
+                return
+        self.position.update(stage=len(self.recipe.stages), step=0)
+        self._save(None)
+
+    def _resume(self) -> None:
+        self.optimiser_state: dict[str, Any] | None = None
+        saved = read_checkpoint(self.folder / "checkpoint")
+        if saved is not None:
+            self._take(saved["parameters"], saved["average"])
+            self.position = saved["position"]
+            self.seconds = saved["seconds"]
+            self.optimiser_state = saved["optimiser"]
+
+    def _take(self, parameters: dict[str, Tensor], average: dict[str, Tensor]) -> None:
+        set_parameters(self.codec, average)
+        self.average = {k: v.detach().clone() for k, v in self.codec.named_parameters()}
+        set_parameters(self.codec, parameters)
+
+    def _run_stage(self, stage: Stage, deadline: float, checkpoint_minutes: float) -> bool:
+        """Returns False where the run's time ended before the stage did."""
+        chosen = {n: p for n, p in self.codec.named_parameters() if n.startswith(stage.trains)}
+        for name, parameter in self.codec.named_parameters():
+            parameter.requires_grad_(name in chosen)
+        if not chosen:
+            raise ValueError(f"stage {stage.name!r} trains nothing: no parameter begins with {stage.trains}")
+        optimiser = torch.optim.Adam(chosen.values(), lr=stage.learning_rate, betas=(0.9, 0.98))
+        if self.optimiser_state is not None:
+            optimiser.load_state_dict(self.optimiser_state)
+            self.optimiser_state = None
+        batches = prefetch(
+            Sampler(
+                self.cache,
+                stage.crop,
+                stage.frames + stage.aged,
+                stage.batch,
+                self.recipe.seed + self.position["total_steps"],
+            )
+        )
+        began, saved_at = time.monotonic(), time.monotonic()
+        sums: dict[str, float] = {}
+        counted = 0
+        while self.position["step"] < stage.steps:
+            step = self.position["step"]
+            done = step / stage.steps
+            if stage.minutes:
+                done = max(done, (time.monotonic() - began) / (60 * stage.minutes))
+            if done >= 1:
+                break
+            cosine = 0.5 + 0.5 * math.cos(math.pi * done)
+            rate = stage.final_learning_rate + (stage.learning_rate - stage.final_learning_rate) * cosine
+            for group in optimiser.param_groups:
+                group["lr"] = rate * min(1.0, (step + 1) / stage.warm_up)
+            figures = self._step(stage, next(batches), optimiser, list(chosen.values()))
+            self._update_average(chosen, step)
+            self.position["step"] += 1
+            self.position["total_steps"] += 1
+            for key, value in figures.items():
+                sums[key] = sums.get(key, 0.0) + value
+            counted += 1
+            now = time.monotonic()
+            if counted == 50:
+                row: LogRow = {"stage": stage.name, **self.position, "seconds": round(self.seconds + now - began, 1)}
+                row["stage"] = stage.name
+                self.log(row | {k: v / counted for k, v in sums.items()})
+                sums, counted = {}, 0
+            if now - saved_at > 60 * checkpoint_minutes or now > deadline:
+                self._save(optimiser, now - began)
+                saved_at = now
+                if now > deadline:
+                    return False
+        self.seconds += time.monotonic() - began
+        self._save(optimiser)
+        return True
+
+    def _step(
+        self, stage: Stage, batch: Batch, optimiser: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]
+    ) -> dict[str, float]:
+        as_map = bool(torch.rand((), generator=self.generator) < stage.map_share)
+        b, n, height, width = batch.y.shape
+        qp = draw_qp(b, height, width, as_map, self.generator).to(self.device)
+        figures: dict[str, float] = {}
+        costs = []
+        mixed = torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
+        with mixed:
+            for index, (cost, psnr) in enumerate(self.code_chain(batch, qp, stage)):
+                costs.append(cost.total(stage.weight_rate))
+                for name, bpp in cost.bpp.items():
+                    figures[f"bpp/{name}"] = figures.get(f"bpp/{name}", 0.0) + float(bpp.detach().mean())
+                figures["psnr_y_db"] = figures.get("psnr_y_db", 0.0) + psnr
+                figures[f"cost/{index}"] = float((costs[-1].detach() * self.balance[qp].mean((1, 2))).mean())
+        figures = {k: v / (1 if k.startswith("cost") else len(costs)) for k, v in figures.items()}
+        loss = (torch.stack(costs) * self.balance[qp].mean((1, 2))).mean()
+        figures["loss"] = float(loss.detach())
+        optimiser.zero_grad(set_to_none=True)
+        if not math.isfinite(figures["loss"]):
+            return figures | {"loss": 0.0, "skipped": 1.0}
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        figures["gradient_norm"] = float(norm)
+        if not math.isfinite(figures["gradient_norm"]):
+            return figures | {"gradient_norm": 0.0, "skipped": 1.0}
+        optimiser.step()
+        return figures | {"skipped": 0.0}
+
+    def code_chain(self, batch: Batch, qp: Tensor, stage: Stage) -> Iterator[tuple[FrameCost, float]]:
+        """Code the frames of a batch one after the other; yields the trained frames' costs."""
+        b, n, height, width = batch.y.shape
+        planes = [torch.from_numpy(p).to(self.device).float() - 128 for p in (batch.y, batch.u, batch.v)]
+        vectors = torch.from_numpy(batch.vectors).to(self.device)
+        reference: Reference | None = None
+        base_qp = qp
+        for index in range(n):
+            qp = (base_qp + qp_offset(index)).clamp(0, N_QP - 1)
+            x: Picture = (planes[0][:, index], planes[1][:, index], planes[2][:, index])
+            trained = index >= stage.aged
+            with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
+                ports = Ports(
+                    TrainingPort("mixed"),
+                    TrainingPort(stage.quantiser, stage.dead_zone),
+                    TrainingPort("mixed"),
+                    TrainingPort(stage.quantiser, stage.dead_zone),
+                )
+                frame_vectors = vectors[:, index - 1] if index else None
+                if reference is None:
+                    reference = self.codec.code_intra(x, (b, height, width), qp, ports)
+                else:
+                    before, reference = reference, self.codec.code_inter(x, frame_vectors, reference, qp, ports)
+                    if stage.distortion == "prediction" and trained:
+                        predicted = warp_picture(before.picture, reference.vectors)
+                        yield self._cost(x, predicted, qp, ports), luma_psnr_db(x, predicted)
+                        continue
+            if trained:
+                yield self._cost(x, reference.picture, qp, ports), luma_psnr_db(x, reference.picture)
+
+    def _cost(self, x: Picture, decoded: Picture, qp: Tensor, ports: Ports) -> FrameCost:
+        n_pixels = x[0].shape[1] * x[0].shape[2]
+        bpp = {}
+        for name in ("hyper", "latent", "motion_hyper", "motion"):
+            port = getattr(ports, name)
+            if port.bits:
+                bpp[name] = torch.stack(port.bits).sum(0) / n_pixels
+        distortion = (block_distortion(x, decoded) * self.lambdas[qp]).mean((1, 2))
+        return FrameCost(bpp, distortion)
+
+    def _update_average(self, chosen: dict[str, torch.nn.Parameter], step: int) -> None:
+        decay = min(self.recipe.ema, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for name, parameter in chosen.items():
+                self.average[name].lerp_(parameter, 1 - decay)
+
+    def _save(self, optimiser: torch.optim.Optimizer | None, extra_seconds: float = 0.0) -> None:
+        save_checkpoint(
+            self.folder / "checkpoint",
+            self.codec,
+            self.average,
+            {
+                "position": self.position,
+                "seconds": self.seconds + extra_seconds,
+                "optimiser": optimiser.state_dict() if optimiser else None,
+                "model": self.recipe.model,
+            },
+        )
+
+
+class JsonLog:
+    """Appends rows to log.jsonl and, where TensorBoard is installed, to its event files."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = open(folder / "log.jsonl", "a", buffering=1)  # noqa: SIM115 (lives as long as the run)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board: Any = SummaryWriter(str(folder))
+        except ImportError:
+            self.board = None
+
+    def __call__(self, row: LogRow) -> None:
+        rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
+        self.file.write(json.dumps(rounded) + "\n")
+        if self.board is not None:
+            for key, value in row.items():
+                if isinstance(value, float) and np.isfinite(value):
+                    self.board.add_scalar(f"{row['stage']}/{key}", value, row["total_steps"])
+
+
+__all__ = ["JsonLog", "Trainer"]
