@@ -1,0 +1,112 @@
+"""One frame between planes and payloads: padding, networks, entropy coder, and the reference that is kept.
+
+Encoder and decoder both stand on this: they walk the same networks with different ports, and both keep
+the decoded frame as the reference, so it is bit for bit the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bitstream_spec import CorruptStream, FrameType, Substream, SubstreamKind
+from nvc.frames import Frame, Plane
+from nvc.model_store import Model
+from nvc.models.codec import Ports
+from nvc.models.exact import exact_arithmetic
+from nvc.models.picture_coder import Picture, Reference
+from nvc.models.quantiser import DecoderPort, EncoderPort
+from nvc.models.transform import LUMA_BLOCK, N_COEFFICIENTS
+
+CENTRE = 128.0
+
+
+class FrameCoder:
+    """Codes the frames of one stream in order; `reference` is what the next P frame predicts from."""
+
+    def __init__(self, model: Model, width: int, height: int, device: str = "cpu") -> None:
+        self.model = model
+        self.width, self.height = width, height
+        self.device = torch.device(device)
+        self.padded_width = -(-width // LUMA_BLOCK) * LUMA_BLOCK
+        self.padded_height = -(-height // LUMA_BLOCK) * LUMA_BLOCK
+        self.reference: Reference | None = None
+
+    def encode(
+        self,
+        frame: Frame,
+        frame_type: FrameType,
+        qp: int,
+        vectors: npt.NDArray[np.float32] | None = None,
+        dead_zones: tuple[float, float] = (0.0, 0.0),
+    ) -> tuple[tuple[Substream, ...], Frame]:
+        """Code a frame; returns its substreams and its reconstruction.
+
+        vectors: [padded height/8, padded width/8, 2] float32 in 1/16 luma pixel, from this frame to the
+        last, for a P frame. dead_zones: of the latent and of the motion latent.
+        """
+        hyper, latent = EncoderPort(), EncoderPort(dead_zones[0])
+        motion_hyper, motion = EncoderPort(), EncoderPort(dead_zones[1])
+        ports = Ports(hyper, latent, motion_hyper, motion)
+        found = None if vectors is None else torch.from_numpy(vectors)[None].to(self.device)
+        with exact_arithmetic():
+            self.reference = self._code(self._to_picture(frame), found, frame_type, qp, ports)
+        encode = self.model.coder.encode
+        parts = []
+        if frame_type is FrameType.P:
+            payload = encode(motion_hyper.groups + motion.groups)
+            parts.append(Substream(SubstreamKind.MOTION, 0, payload))
+        parts.append(Substream(SubstreamKind.LATENT, 0, encode(hyper.groups + latent.groups)))
+        return tuple(parts), self._to_frame(frame.pts, frame.duration)
+
+    def decode(
+        self, substreams: Sequence[Substream], frame_type: FrameType, qp: int, pts: int, duration: int
+    ) -> Frame:
+        """Decode a frame. Raises CorruptStream where a payload is missing or ends early."""
+        payloads = {part.kind: part.payload for part in substreams if part.layer_id == 0}
+        n_blocks = (self.padded_width // LUMA_BLOCK) * (self.padded_height // LUMA_BLOCK)
+        latent = self.model.coder.decoder(payloads.get(SubstreamKind.LATENT, b""))
+        latent.expect(n_blocks * N_COEFFICIENTS * 2)
+        motion = self.model.coder.decoder(payloads.get(SubstreamKind.MOTION, b""))
+        motion.expect(n_blocks * N_COEFFICIENTS)
+        ports = Ports(DecoderPort(latent), DecoderPort(latent), DecoderPort(motion), DecoderPort(motion))
+        with exact_arithmetic():
+            self.reference = self._code(None, None, frame_type, qp, ports)
+        return self._to_frame(pts, duration)
+
+    def _code(
+        self, x: Picture | None, vectors: Tensor | None, frame_type: FrameType, qp: int, ports: Ports
+    ) -> Reference:
+        qp_map = torch.full((1, 1, 1), qp, device=self.device)
+        codec = self.model.codec
+        if frame_type is FrameType.I:
+            return codec.code_intra(x, (1, self.padded_height, self.padded_width), qp_map, ports)
+        if self.reference is None:
+            raise CorruptStream("a P frame without a frame before it")
+        return codec.code_inter(x, vectors, self.reference, qp_map, ports)
+
+    def pad_luma(self, plane: Plane) -> Plane:
+        """Repeat a luma plane's last row and column up to the coded size."""
+        pad = (0, self.padded_height - plane.shape[0]), (0, self.padded_width - plane.shape[1])
+        return np.pad(plane, pad, mode="edge")
+
+    def _to_picture(self, frame: Frame) -> Picture:
+        def centred(plane: Plane) -> Tensor:
+            return torch.from_numpy(plane)[None].to(self.device).float() - CENTRE
+
+        pad = (
+            (0, self.padded_height // 2 - frame.u.shape[0]),
+            (0, self.padded_width // 2 - frame.u.shape[1]),
+        )
+        u, v = (np.pad(plane, pad, mode="edge") for plane in (frame.u, frame.v))
+        return centred(self.pad_luma(frame.y)), centred(u), centred(v)
+
+    def _to_frame(self, pts: int, duration: int) -> Frame:
+        assert self.reference is not None
+        y, u, v = ((plane[0] + CENTRE).to(torch.uint8).cpu().numpy() for plane in self.reference.picture)
+        h, w = (self.height + 1) // 2, (self.width + 1) // 2
+        return Frame(y[: self.height, : self.width], u[:h, :w], v[:h, :w], pts, duration)

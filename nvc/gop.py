@@ -1,0 +1,64 @@
+"""Which frames are keyframes, and which qp each frame gets. Pure decisions, no pictures coded."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nvc.config import QP_MAX, EncoderConfig
+
+KEYFRAME_QP_OFFSET = -4  # everything in a GOP descends from its keyframe
+# P frames at these places of each period are references of better quality for those that follow.
+CASCADE_QP_OFFSETS = (4, 2, 4, 0)
+
+SCENE_CUT_RATIO = 0.8
+SCENE_CUT_FLOOR = 6.0
+
+
+class GopSchedule:
+    """Decides frame by frame, in display order, which is coding order."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        self._config = config
+        self._since_keyframe = -1
+
+    def next_frame(self, scene_cut: bool) -> tuple[bool, int]:
+        """Whether the next frame is a keyframe, and its qp."""
+        keyint = self._config.keyint
+        due = self._since_keyframe < 0 or (keyint != -1 and self._since_keyframe + 1 >= keyint)
+        if due or (scene_cut and self._config.scene_cut):
+            self._since_keyframe = 0
+        else:
+            self._since_keyframe += 1
+        return self._since_keyframe == 0, clip_qp(self._config.qp + qp_offset(self._since_keyframe))
+
+
+def qp_offset(since_keyframe: int) -> int:
+    """What a frame's place in its GOP (0: the keyframe) adds to the stream's qp."""
+    if since_keyframe == 0:
+        return KEYFRAME_QP_OFFSET
+    return CASCADE_QP_OFFSETS[(since_keyframe - 1) % len(CASCADE_QP_OFFSETS)]
+
+
+def clip_qp(qp: int) -> int:
+    return min(max(qp, 0), QP_MAX)
+
+
+def is_scene_cut(before: npt.NDArray[np.uint8], current: npt.NDArray[np.uint8]) -> bool:
+    """Whether luma `current` [h, w] has so little of `before` in it that a keyframe is worth its bits.
+
+    Compares, at 1/8 of the resolution, the change between the frames with the detail inside the new one:
+    where the past predicts worse than a flat guess does, it is of no use.
+    """
+    a, b = _shrink(before), _shrink(current)
+    change = float(np.abs(a - b).mean())
+    detail = float(np.abs(b - b.mean()).mean())
+    return change > SCENE_CUT_FLOOR and change > SCENE_CUT_RATIO * detail
+
+
+def _shrink(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    h, w = plane.shape[0] // 8 * 8, plane.shape[1] // 8 * 8
+    if not h or not w:
+        return plane.astype(np.float32)
+    blocks = plane[:h, :w].astype(np.float32).reshape(h // 8, 8, w // 8, 8)
+    return np.asarray(blocks.mean((1, 3)), np.float32)
