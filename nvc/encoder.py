@@ -13,9 +13,7 @@ from nvc.frames import Frame, Plane
 from nvc.gop import GopSchedule, is_scene_cut
 from nvc.metrics import psnr_db
 from nvc.model_store import load_model
-
-DEAD_ZONE = 0.18
-MOTION_DEAD_ZONE = 0.2
+from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,8 @@ class Encoder:
         if not is_keyframe:
             assert self._before is not None
             vectors = self._flow(self._before, current)
-        zones = (DEAD_ZONE, MOTION_DEAD_ZONE)
-        substreams, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, zones)
+        thrift = (LATENT_THRIFT, MOTION_THRIFT)
+        substreams, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift)
         self._before = current
         packet = FramePacket(
             frame_type=frame_type,

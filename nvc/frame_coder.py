@@ -42,15 +42,15 @@ class FrameCoder:
         frame_type: FrameType,
         qp: int,
         vectors: npt.NDArray[np.float32] | None = None,
-        dead_zones: tuple[float, float] = (0.0, 0.0),
+        thrift: tuple[float, float] = (0.0, 0.0),
     ) -> tuple[tuple[Substream, ...], Frame]:
         """Code a frame; returns its substreams and its reconstruction.
 
         vectors: [padded height/8, padded width/8, 2] float32 in 1/16 luma pixel, from this frame to the
-        last, for a P frame. dead_zones: of the latent and of the motion latent.
+        last, for a P frame. thrift: of the latent and of the motion latent, see `thrifty_round`.
         """
-        hyper, latent = EncoderPort(), EncoderPort(dead_zones[0])
-        motion_hyper, motion = EncoderPort(), EncoderPort(dead_zones[1])
+        hyper, latent = EncoderPort(), EncoderPort(thrift[0])
+        motion_hyper, motion = EncoderPort(), EncoderPort(thrift[1])
         ports = Ports(hyper, latent, motion_hyper, motion)
         found = None if vectors is None else torch.from_numpy(vectors)[None].to(self.device)
         with exact_arithmetic():

@@ -18,8 +18,12 @@ from bitstream_spec import CorruptStream
 from nvc.entropy.tables import CdfTables
 from nvc.errors import NvcError
 
-# A symbol takes at most one 32-bit word and an escape two more once a payload's own bytes are spent.
+# The extension's output buffer has one word a symbol; its final state alone takes two.
+_SYMBOLS_MIN = 8
+# Behind a payload's end, a symbol takes at most one 32-bit word and an escape two more; an escape inside
+# can announce fifteen times its own length.
 _BYTES_BEYOND_END = 12
+_ESCAPE_GROWTH = 16
 
 
 @lru_cache(maxsize=1)
@@ -47,12 +51,16 @@ class RansCoder:
 
     def encode(self, groups: list[tuple[Tensor, Tensor]]) -> bytes:
         """Groups of (symbols, table rows), int32 [n] each, to one payload; no symbols, no bytes."""
-        symbols = torch.cat([s for s, _ in groups]) if groups else torch.zeros(0)
-        if not len(symbols):
+        symbols = [s for group, _ in groups for s in group.tolist()]
+        rows = [r for _, group in groups for r in group.tolist()]
+        if not symbols:
             return b""
-        rows = torch.cat([r for _, r in groups])
+        if len(symbols) < _SYMBOLS_MIN:  # certain zeros behind the end, which nobody decodes
+            missing = _SYMBOLS_MIN - len(symbols)
+            symbols += [0] * missing
+            rows += [0] * missing
         payload: bytes = _ans().RansEncoder().encode_with_indexes(
-            symbols.tolist(), rows.tolist(), self._cdfs, self._sizes, self._offsets
+            symbols, rows, self._cdfs, self._sizes, self._offsets
         )
         return payload
 
@@ -90,7 +98,7 @@ class RansDecoder:
             raise CorruptStream("a payload holds fewer symbols than its frame needs")
         if self._state is None:
             self._state = _ans().RansDecoder()
-            padding = bytes(self._symbols_left * _BYTES_BEYOND_END + 64)
+            padding = bytes(self._symbols_left * _BYTES_BEYOND_END + len(self._payload) * _ESCAPE_GROWTH + 1024)
             self._state.set_stream(self._payload + padding)  # type: ignore[attr-defined]
         self._symbols_left -= n
         values = self._coder._decode(self._state, rows.tolist())

@@ -16,7 +16,7 @@ from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, CodecConfig
 from nvc.models.exact import count_macs, is_encoder_only, make_exact
 from nvc.models.picture_coder import Picture
-from nvc.models.quantiser import EncoderPort, scale_table
+from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT, EncoderPort, scale_table
 from nvc.model_store import write_model
 from nvc.training.checkpoint import read_checkpoint, set_parameters
 from nvc.training.data import Cache, Sampler
@@ -25,8 +25,8 @@ CALIBRATION_QPS = (0, 8, 16, 24, 32, 40, 48, 56, 63)
 CALIBRATION_FRAMES = 4
 
 
-def encoder_ports(dead_zone: float) -> Ports:
-    return Ports(EncoderPort(), EncoderPort(dead_zone), EncoderPort(), EncoderPort(dead_zone))
+def encoder_ports() -> Ports:
+    return Ports(EncoderPort(), EncoderPort(LATENT_THRIFT), EncoderPort(), EncoderPort(MOTION_THRIFT))
 
 
 def calibration(cache: Cache, crop: int, batch: int = 2) -> Callable[[Codec], None]:
@@ -42,10 +42,10 @@ def calibration(cache: Cache, crop: int, batch: int = 2) -> Callable[[Codec], No
             for index in range(n):
                 x: Picture = (planes[0][:, index], planes[1][:, index], planes[2][:, index])
                 if index == 0:
-                    reference = codec.code_intra(x, (b, height, width), qp, encoder_ports(0.2))
+                    reference = codec.code_intra(x, (b, height, width), qp, encoder_ports())
                 else:
                     vectors = torch.from_numpy(sample.vectors[:, index - 1])
-                    reference = codec.code_inter(x, vectors, reference, qp, encoder_ports(0.2))
+                    reference = codec.code_inter(x, vectors, reference, qp, encoder_ports())
 
     return run
 
@@ -63,10 +63,10 @@ def decode_kmac_per_pixel(config: CodecConfig) -> tuple[float, float]:
         return sum(n for name, n in counts.items() if not is_encoder_only(name)) / side**2 / 1000
 
     with torch.no_grad():
-        reference = codec.code_intra(x, (1, side, side), qp, encoder_ports(0.2))
+        reference = codec.code_intra(x, (1, side, side), qp, encoder_ports())
     vectors = torch.zeros(1, side // 8, side // 8, 2)
-    intra = total(lambda c: void(c.code_intra(x, (1, side, side), qp, encoder_ports(0.2))))
-    inter = total(lambda c: void(c.code_inter(x, vectors, reference, qp, encoder_ports(0.2))))
+    intra = total(lambda c: void(c.code_intra(x, (1, side, side), qp, encoder_ports())))
+    inter = total(lambda c: void(c.code_inter(x, vectors, reference, qp, encoder_ports())))
     return intra, inter
 
 

@@ -31,8 +31,8 @@ class Stage:
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-4  # reached along half a cosine
     warm_up: int = 100  # steps
-    quantiser: str = "mixed"
-    dead_zone: float = 0.15
+    quantiser: str = "hard"
+    thrift: float = 1.0  # of the quantiser, see quantiser.thrifty_round
     weight_rate: float = 1.0  # 0 trains for distortion alone
     distortion: str = "picture"  # or "prediction": of the motion-compensated picture
     map_share: float = 0.25  # share of batches in which qp varies in space

@@ -20,12 +20,17 @@ from nvc.gop import qp_offset
 from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, N_QP
 from nvc.models.picture_coder import Picture, Reference
-from nvc.models.quantiser import TrainingPort
+from nvc.models.quantiser import MOTION_THRIFT, TrainingPort
 from nvc.models.warp import warp_picture
 from nvc.training.checkpoint import read_checkpoint, save_checkpoint, set_parameters
 from nvc.training.data import Batch, Cache, Sampler, prefetch
 from nvc.training.objective import balance_table, block_distortion, draw_qp, lambda_table, luma_psnr_db
 from nvc.training.recipe import Recipe, Stage
+from nvc.training.validation import VALIDATION_QPS, AveragedWeights, validation_batches
+
+VALIDATION_STEPS = 500
+VALIDATION_CROP = 192
+VALIDATION_CLIPS = 12
 
 LogRow = dict[str, float | int | str]
 
@@ -139,6 +144,8 @@ class Trainer:
                 row["stage"] = stage.name
                 self.log(row | {k: v / counted for k, v in sums.items()})
                 sums, counted = {}, 0
+            if self.position["step"] % VALIDATION_STEPS == 0:
+                self.log({"stage": stage.name, **self.position, **self.validate(stage)})
             if now - saved_at > 60 * checkpoint_minutes or now > deadline:
                 self._save(optimiser, now - began)
                 saved_at = now
@@ -178,6 +185,22 @@ class Trainer:
         optimiser.step()
         return figures | {"skipped": 0.0}
 
+    def validate(self, stage: Stage) -> dict[str, float]:
+        """Rate-distortion cost of the averaged weights on held-out clips, at a few qp."""
+        n_frames = stage.frames + stage.aged
+        clips = validation_batches(self.cache, VALIDATION_CROP, n_frames, VALIDATION_CLIPS)
+        costs: dict[str, float] = {}
+        with torch.no_grad(), AveragedWeights(self.codec, self.average):
+            for value in VALIDATION_QPS:
+                qp = torch.full((1, 1, 1), value, device=self.device)
+                total = [
+                    float((cost.total(1.0) * self.balance[value]).mean())
+                    for batch in clips
+                    for cost, _ in self.code_chain(batch, qp, stage)
+                ]
+                costs[f"validation/qp{value}"] = sum(total) / max(1, len(total))
+        return costs | {"validation/cost": sum(costs.values()) / len(costs)}
+
     def code_chain(self, batch: Batch, qp: Tensor, stage: Stage) -> Iterator[tuple[FrameCost, float]]:
         """Code the frames of a batch one after the other; yields the trained frames' costs."""
         b, n, height, width = batch.y.shape
@@ -191,10 +214,10 @@ class Trainer:
             trained = index >= stage.aged
             with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
                 ports = Ports(
-                    TrainingPort("mixed"),
-                    TrainingPort(stage.quantiser, stage.dead_zone),
-                    TrainingPort("mixed"),
-                    TrainingPort(stage.quantiser, stage.dead_zone),
+                    TrainingPort(stage.quantiser),
+                    TrainingPort(stage.quantiser, stage.thrift),
+                    TrainingPort(stage.quantiser),
+                    TrainingPort(stage.quantiser, MOTION_THRIFT),
                 )
                 frame_vectors = vectors[:, index - 1] if index else None
                 if reference is None:

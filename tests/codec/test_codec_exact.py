@@ -1,0 +1,130 @@
+"""Exactness: what a decoder runs is only what rounds alike everywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bitstream_spec import FrameType, Substream
+from nvc.frame_coder import FrameCoder
+from nvc.frames import Frame
+from nvc.media.synthetic import natural_clip
+from nvc.model_store import Model, load_model
+from nvc.models.layers import ACTIVATION_MAX, EXACT_SUM_LIMIT, Depthwise, Pointwise, product_layers
+
+# No arithmetic at all.
+MOVES = """
+_to_copy alias arange cat chunk clone contiguous copy_ detach detach_ expand flatten full gather index
+index_put_ index_select lift_fresh narrow numpy_T ones permute reshape resolve_conj resolve_neg select slice
+split_with_sizes stack to transpose unsqueeze view where zeros zeros_like
+""".split()
+# One rounded IEEE-754 operation for each element, or none. `div` is of two tensors: by a number, libraries
+# multiply with the reciprocal instead.
+SINGLE = """
+__and__ abs add add_ clamp clamp_ div eq floor gt leaky_relu mul mul_ remainder round round_ rsub sub sub_
+""".split()
+# Sums of products of bounded integers, exact in any order: layers check their bound, vectors are small.
+EXACT_SUMS = ["avg_pool2d", "conv2d", "linear", "matmul"]
+
+
+class Recorder(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.operators[function.overloadpacket.__name__] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def code_two_frames(model: Model) -> tuple[list[tuple[Substream, ...]], list[Frame]]:
+    frames = natural_clip(80, 48, 2, seed=3)
+    coder = FrameCoder(model, 80, 48)
+    vectors = np.full((6, 10, 2), 7.0, np.float32)
+    first = coder.encode(frames[0], FrameType.I, 20)
+    second = coder.encode(frames[1], FrameType.P, 24, vectors)
+    return [first[0], second[0]], [first[1], second[1]]
+
+
+def test_the_decoder_runs_only_allowed_operators(speaking_model: Model) -> None:
+    packets, _ = code_two_frames(speaking_model)
+    decoder = FrameCoder(speaking_model, 80, 48)
+    recorder = Recorder()
+    with recorder:
+        decoder.decode(packets[0], FrameType.I, 20, 0, 1)
+        decoder.decode(packets[1], FrameType.P, 24, 1, 1)
+    forbidden = set(recorder.operators) - {*MOVES, *SINGLE, *EXACT_SUMS}
+    assert not forbidden, f"operators whose rounding is not the same everywhere: {sorted(forbidden)}"
+
+
+def test_decoding_gives_the_encoders_reconstruction(speaking_model: Model) -> None:
+    packets, reconstructions = code_two_frames(speaking_model)
+    decoder = FrameCoder(speaking_model, 80, 48)
+    for index, packet in enumerate(packets):
+        decoded = decoder.decode(packet, FrameType.P if index else FrameType.I, 24 if index else 20, 0, 1)
+        assert decoded.checksum() == reconstructions[index].checksum()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_do_not_change_a_bit(speaking_model: Model, threads: int) -> None:
+    before = torch.get_num_threads()
+    reference = code_two_frames(speaking_model)[1]
+    try:
+        torch.set_num_threads(threads)
+        assert [f.checksum() for f in code_two_frames(speaking_model)[1]] == [f.checksum() for f in reference]
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")  # torch warns whenever the flags are set
+def test_onednn_does_not_change_a_bit(speaking_model: Model) -> None:
+    reference = code_two_frames(speaking_model)
+    with torch.backends.mkldnn.flags(enabled=False):
+        other = code_two_frames(speaking_model)
+    assert [f.checksum() for f in other[1]] == [f.checksum() for f in reference[1]]
+    assert other[0] == reference[0]
+
+
+def test_products_in_float64_give_the_same_integers(
+    speaking_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sums really are exact in float32: computing them in float64 changes nothing."""
+    reference = code_two_frames(speaking_model)
+
+    def in_double(kind: type[Pointwise] | type[Depthwise]) -> None:
+        product = kind.product
+
+        def double(self: Pointwise, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            if not self.exact:
+                return product(self, x, weight, bias)
+            return product(self, x.double(), weight.double(), None).float()
+
+        monkeypatch.setattr(kind, "product", double)
+
+    in_double(Pointwise)
+    in_double(Depthwise)
+    assert code_two_frames(speaking_model)[0] == reference[0]
+
+
+def test_every_product_keeps_within_exact_sums(speaking_weights: Path) -> None:
+    model = load_model(str(speaking_weights))
+    exact = [layer for layer in product_layers(model.codec).values() if layer.exact]
+    assert len(exact) > 50
+    for layer in exact:
+        limit = float(layer.affine[1, -1])
+        assert limit <= ACTIVATION_MAX
+        assert float(layer.weight.flatten(1).abs().sum(1).max()) * limit <= EXACT_SUM_LIMIT
+
+
+def test_weights_that_could_overflow_are_refused() -> None:
+    layer = Pointwise(2000, 3)
+    affine = torch.ones(2, 4)
+    affine[1, -1] = ACTIVATION_MAX
+    with pytest.raises(ValueError, match="exact"):
+        layer.set_exact(torch.full((3, 2000), 127, dtype=torch.int8), affine)
