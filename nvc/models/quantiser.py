@@ -81,12 +81,13 @@ class DecoderPort:
 class TrainingPort:
     """Rounds with a straight-through gradient and adds up the Laplace bits of what it rounds.
 
-    quantiser: 'hard' takes the bits of the rounded symbols; 'mixed' takes them at additive noise, with
-    rounding for the distortion; 'noise' uses noise for both; 'soft' rounds by a soft assignment that
+    quantiser: 'hard' takes the bits of the rounded symbols. 'mixed' counts the same bits, but the latent
+    learns from their slope at additive noise: rounded zeros have no slope, and a latent that sees none grows
+    without bound. 'noise' uses noise for rate and distortion. 'soft' rounds by a soft assignment that
     `temperature` hardens (Mentzer et al., "Conditional probability models for deep image compression").
     """
 
-    def __init__(self, quantiser: str = "hard", thrift: float = 0.0, temperature: float = 4.0) -> None:
+    def __init__(self, quantiser: str = "mixed", thrift: float = 0.0, temperature: float = 4.0) -> None:
         if quantiser not in ("hard", "mixed", "noise", "soft"):
             raise ValueError(f"unknown quantiser {quantiser!r}")
         self.quantiser = quantiser
@@ -100,15 +101,17 @@ class TrainingPort:
         residual = u - mean
         rounded = thrifty_round(residual.detach(), table_rows(scale.detach()), self.thrift)
         symbols = residual + (rounded - residual.detach())
-        for_rate = symbols
-        if self.quantiser in ("mixed", "noise"):
-            for_rate = residual + torch.rand_like(residual) - 0.5
+        noisy = residual + torch.rand_like(residual) - 0.5
         if self.quantiser == "noise":
-            symbols = for_rate
-        if self.quantiser == "soft":
+            symbols = noisy
+        elif self.quantiser == "soft":
             soft = _soft_round(residual, self.temperature)
-            symbols = for_rate = soft + (rounded - soft).detach()
-        bits = laplace_bits(for_rate, scale) * mask
+            symbols = soft + (rounded - soft).detach()
+        bits = laplace_bits(symbols, scale)
+        if self.quantiser == "mixed":
+            smooth = laplace_bits(noisy, scale.detach())
+            bits = laplace_bits(rounded, scale) + smooth - smooth.detach()
+        bits = bits * mask
         self.bits.append(bits.flatten(1).sum(1))
         return torch.where(mask, symbols + mean, torch.zeros_like(mean))
 

@@ -31,7 +31,7 @@ class Stage:
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-4  # reached along half a cosine
     warm_up: int = 100  # steps
-    quantiser: str = "hard"
+    quantiser: str = "mixed"
     thrift: float = 1.0  # of the quantiser, see quantiser.thrifty_round
     weight_rate: float = 1.0  # 0 trains for distortion alone
     distortion: str = "picture"  # or "prediction": of the motion-compensated picture

@@ -104,7 +104,7 @@ class Trainer:
             parameter.requires_grad_(name in chosen)
         if not chosen:
             raise ValueError(f"stage {stage.name!r} trains nothing: no parameter begins with {stage.trains}")
-        optimiser = torch.optim.Adam(chosen.values(), lr=stage.learning_rate, betas=(0.9, 0.98))
+        optimiser = torch.optim.Adam(chosen.values(), lr=stage.learning_rate, betas=(0.9, 0.99))
         if self.optimiser_state is not None:
             optimiser.load_state_dict(self.optimiser_state)
             self.optimiser_state = None

@@ -1,0 +1,201 @@
+"""Encodes a video or picture file into a .nvc file."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bitstream_spec import AudioPacket, Limits, StreamHeader, StreamWriter
+from nvc.config import EncoderConfig
+from nvc.errors import MediaError
+from nvc.files.pending import STANDARD_STREAM, check_target, pending_file, pending_path
+from nvc.files.summary import EncodeSummary, FrameReport, FrameTally
+from nvc.media import VideoReader, VideoWriter, open_output, open_video
+from nvc.metrics import psnr_yuv_db
+
+if TYPE_CHECKING:
+    from nvc.encoder import Encoder
+
+DEFAULT_CONFIG: Final = EncoderConfig()
+_MAX_KEY_BYTES = 255
+_MAX_VALUE_BYTES = 65535
+
+
+def encode(
+    input: str | Path,
+    output: str | Path,
+    config: EncoderConfig = DEFAULT_CONFIG,
+    *,
+    skip: int = 0,
+    n_frames: int | None = None,
+    reconstruction: str | Path | None = None,
+    overwrite: bool = False,
+    on_frame: Callable[[FrameReport], None] | None = None,
+) -> EncodeSummary:
+    """Encode the video or picture `input` into the stream `output`, its sound copied.
+
+    "-" is y4m on standard input and a stream on standard output. The first `skip` frames are left out and at
+    most `n_frames` are encoded. `reconstruction` names a file, lossless, for the frames a decoder will give.
+    Raises MediaError if a file cannot be read or written, ModelError if the weights are not there.
+    """
+    began = time.monotonic()
+    check_target(output, input, overwrite=overwrite)
+    if reconstruction is not None:
+        if str(reconstruction) == STANDARD_STREAM == str(output):
+            raise MediaError("standard output can take the stream or the reconstruction, not both")
+        check_target(reconstruction, input, output, overwrite=overwrite)
+    with contextlib.ExitStack() as stack:
+        video = stack.enter_context(open_video(_source(input), skip=skip, n_frames=n_frames))
+        from nvc.encoder import Encoder  # takes seconds: a wrong file name need not wait for it
+
+        encoder = Encoder(config, video.info.width, video.info.height)
+        header = stream_header(video, encoder.model_id, encoder.model_name)
+        recon = None
+        if reconstruction is not None:
+            recon = stack.enter_context(_open_reconstruction(reconstruction, video))
+        writer = stack.enter_context(StreamWriter(stack.enter_context(pending_file(output)), header))
+        figures = _encode_all(video, encoder, writer, recon, on_frame)
+    return figures.summarise(str(input), str(output), time.monotonic() - began, tuple(video.notices))
+
+
+class _Figures:
+    """Gathers what the summary says."""
+
+    def __init__(self, writer: StreamWriter) -> None:
+        self._writer = writer
+        self._psnr_sums = [0.0, 0.0, 0.0]
+        self.tally = FrameTally(writer.header)
+        self.audio_bytes = 0
+
+    @property
+    def video_bytes(self) -> int:
+        return self._writer.size_bytes - self.audio_bytes
+
+    def add_psnr(self, psnr_db: tuple[float, float, float]) -> None:
+        self._psnr_sums = [total + psnr for total, psnr in zip(self._psnr_sums, psnr_db, strict=True)]
+
+    def summarise(self, input: str, output: str, seconds: float, notices: tuple[str, ...]) -> EncodeSummary:
+        header, tally = self._writer.header, self.tally
+        y, u, v = (total / tally.n_frames for total in self._psnr_sums)
+        return EncodeSummary(
+            input=input,
+            output=output,
+            model_name=header.model_name,
+            model_id=header.model_id_hex,
+            width=header.width,
+            height=header.height,
+            n_frames=tally.n_frames,
+            frame_types=tally.frame_types,
+            duration_s=tally.duration_s,
+            size_bytes=self._writer.size_bytes,
+            audio_bytes=self.audio_bytes,
+            bpp=tally.bpp(self.video_bytes),
+            bitrate_kbps=tally.bitrate_kbps(self.video_bytes),
+            psnr_y_db=y,
+            psnr_u_db=u,
+            psnr_v_db=v,
+            psnr_yuv_db=psnr_yuv_db((y, u, v)),
+            seconds=seconds,
+            encode_fps=tally.n_frames / seconds,
+            notices=notices,
+        )
+
+
+def _encode_all(
+    video: VideoReader,
+    encoder: Encoder,
+    writer: StreamWriter,
+    recon: VideoWriter | None,
+    on_frame: Callable[[FrameReport], None] | None,
+) -> _Figures:
+    figures = _Figures(writer)
+    for item in video:
+        before = writer.size_bytes
+        if isinstance(item, AudioPacket):
+            writer.write_audio(item)
+            figures.audio_bytes += writer.size_bytes - before
+            continue
+        coded = encoder.encode(item)
+        if coded.is_keyframe:
+            writer.write_gop(coded.packet.pts)
+        writer.write_frame(coded.packet)
+        if recon is not None:
+            recon.write(coded.reconstruction)
+        figures.tally.add(coded.packet, writer.size_bytes - before)
+        figures.add_psnr(coded.psnr_db)
+        if on_frame is not None:
+            on_frame(
+                FrameReport(
+                    n_done=writer.n_frames,
+                    n_expected=video.info.n_frames,
+                    fraction_done=None,
+                    frame_type=coded.packet.frame_type.name,
+                    qp=coded.packet.qp,
+                    total_bytes=figures.video_bytes,
+                    time_s=figures.tally.time_s(coded.packet.pts),
+                    psnr_db=coded.psnr_db,
+                )
+            )
+    if not writer.n_frames:
+        raise MediaError(f"cannot encode {video.name}: no frames are left of it")
+    writer.close()
+    return figures
+
+
+def stream_header(video: VideoReader, model_id: bytes, model_name: str) -> StreamHeader:
+    """Make the header of the stream that holds this video. Raises MediaError if a fact does not fit in it."""
+    info = video.info
+    try:
+        return StreamHeader(
+            model_id=model_id,
+            model_name=model_name,
+            width=info.width,
+            height=info.height,
+            time_base=info.time_base,
+            frame_rate=info.frame_rate or Fraction(0),
+            sample_aspect_ratio=info.sample_aspect_ratio or Fraction(0),
+            colour=info.colour,
+            display_matrix=info.display_matrix,
+            is_still=info.is_still,
+            audio_tracks=video.audio_tracks,
+            metadata=_fitting(info.metadata),
+        )
+    except ValueError as error:
+        raise MediaError(f"cannot encode {video.name}: {error}") from error
+
+
+def _fitting(metadata: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Cut texts to what the format holds, and leave out those that every reader would refuse."""
+    limits = Limits()
+    pairs: list[tuple[str, str]] = []
+    n_bytes = 0
+    for key, value in metadata:
+        pair = _cut(key, _MAX_KEY_BYTES), _cut(value, _MAX_VALUE_BYTES)
+        n_bytes += sum(len(text.encode()) for text in pair)
+        if n_bytes > limits.max_metadata_bytes or len(pairs) == limits.max_metadata_entries:
+            break
+        if key:
+            pairs.append(pair)
+    return tuple(pairs)
+
+
+def _cut(text: str, n_bytes: int) -> str:
+    return text.encode(errors="replace")[:n_bytes].decode(errors="ignore")
+
+
+@contextlib.contextmanager
+def _open_reconstruction(target: str | Path, video: VideoReader) -> Iterator[VideoWriter]:
+    if str(target) == STANDARD_STREAM:
+        with open_output(STANDARD_STREAM, video.info) as writer:
+            yield writer
+        return
+    with pending_path(target) as path, open_output(path, video.info, lossless=True) as writer:
+        yield writer
+
+
+def _source(input: str | Path) -> str | Path:
+    return STANDARD_STREAM if str(input) == STANDARD_STREAM else Path(input)

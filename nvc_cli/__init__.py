@@ -1,0 +1,1 @@
+"""The `nvc` command. A client of the library: options in, reports out."""

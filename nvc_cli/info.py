@@ -1,0 +1,54 @@
+"""`nvc info` and `nvc verify`."""
+
+from __future__ import annotations
+
+import click
+
+from nvc_cli import options
+from nvc_cli.failure import fail
+from nvc_cli.report import Reporter, print_json
+
+
+@click.command()
+@click.argument("input", type=options.FILE, required=False)
+@click.option("--models", is_flag=True, help="List the networks that are installed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info(input: str | None, models: bool, as_json: bool) -> None:
+    """Show what the stream INPUT holds, or which networks are installed."""
+    if models == (input is not None):
+        raise click.UsageError("Give either INPUT or --models.")
+    from nvc_cli import tables
+
+    if models:
+        from nvc.model_store import installed_models
+
+        entries = installed_models()
+        if as_json:
+            print_json({"models": [tables.model_facts(entry) for entry in entries]})
+        else:
+            click.echo("\n".join(tables.models_table(entries)))
+        return
+    import nvc
+
+    stream = nvc.read_info(str(input))
+    if as_json:
+        print_json(stream)
+    else:
+        click.echo("\n".join(tables.stream_table(stream)))
+    if stream.fault:
+        fail(f"{input}: {stream.fault}")
+
+
+@click.command()
+@click.argument("input", type=options.FILE)
+@options.running_options
+@options.report_options
+def verify(input: str, device: str, threads: int, as_json: bool, quiet: bool) -> None:
+    """Decode the stream INPUT and compare every frame with the checksum its encoder wrote."""
+    import nvc
+
+    with Reporter("verified", as_json=as_json, quiet=quiet) as reporter:
+        summary = nvc.verify(input, device=device, threads=threads, on_frame=reporter.on_frame)
+    reporter.show_check(summary)
+    if not summary.is_good:
+        fail(summary.faults[0] if summary.faults else f"{input} is not finished")

@@ -1,0 +1,106 @@
+"""Options that several commands share: the same word means the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEVICES = click.Choice(["cpu", "cuda"])
+PRESETS = click.Choice(["fast", "medium", "slow"])
+POSITIVE = click.IntRange(min=1)
+FILE = click.Path(dir_okay=True, path_type=str)
+
+
+def running_options(function: F) -> F:
+    """Add --device and --threads."""
+    function = click.option(
+        "--threads",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default="as many as torch likes",
+        help="CPU threads for the networks.",
+    )(function)
+    return click.option(
+        "--device",
+        type=DEVICES,
+        default="cpu",
+        show_default=True,
+        help="Where the networks run. Streams and pictures do not depend on it.",
+    )(function)
+
+
+def report_options(function: F) -> F:
+    """Add --json and --quiet."""
+    function = click.option("--quiet", is_flag=True, help="No progress and no summary.")(function)
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output."
+    )(function)
+
+
+def overwrite_option(function: F) -> F:
+    """Add --overwrite."""
+    return click.option("-y", "--overwrite", is_flag=True, help="Replace files that exist already.")(function)
+
+
+def frames_option(function: F) -> F:
+    """Add --frames."""
+    return click.option("-n", "--frames", "n_frames", type=POSITIVE, help="Stop after so many frames.")(
+        function
+    )
+
+
+def model_option(function: F) -> F:
+    """Add --model."""
+    return click.option(
+        "--model",
+        default="s",
+        show_default=True,
+        help="Networks to use: a name, an id or a file; 'nvc info --models' lists them.",
+    )(function)
+
+
+def quality_options(function: F) -> F:
+    """Add --qp, --keyint, --scene-cut and --preset."""
+    function = click.option(
+        "--preset",
+        type=PRESETS,
+        default="medium",
+        show_default=True,
+        help="How much the encoder searches.",
+    )(function)
+    function = click.option(
+        "--scene-cut/--no-scene-cut", default=True, show_default=True, help="Keyframes at scene cuts."
+    )(function)
+    function = click.option(
+        "--keyint",
+        type=int,
+        default=250,
+        show_default=True,
+        callback=_check_keyint,
+        help="Most frames from one keyframe to the next; -1: only the first frame is one.",
+    )(function)
+    return click.option(
+        "-q",
+        "--qp",
+        type=click.IntRange(0, 63),
+        default=32,
+        show_default=True,
+        help="Quality: 0 is best, 63 is smallest.",
+    )(function)
+
+
+def refuse_two_outputs(**to_stdout: bool) -> None:
+    """Raise UsageError if more than one of the named outputs goes to standard output."""
+    names = [name for name, wanted in to_stdout.items() if wanted]
+    if len(names) > 1:
+        raise click.UsageError(f"{' and '.join(names)} cannot both go to standard output")
+
+
+def _check_keyint(ctx: click.Context, option: click.Parameter, value: int) -> int:
+    if value != -1 and value < 1:
+        raise click.BadParameter(f"{value} is neither positive nor -1.")
+    return value
