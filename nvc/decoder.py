@@ -36,7 +36,9 @@ class Decoder:
             raise CorruptStream("a P frame without a keyframe before it")
         if any(not part.intact for part in packet.substreams):
             raise CorruptStream(f"frame {self.n_decoded} is damaged")
-        frame = self._coder.decode(packet.substreams, packet.frame_type, packet.qp, packet.pts, packet.duration)
+        frame = self._coder.decode(
+            packet.substreams, packet.frame_type, packet.qp, packet.pts, packet.duration
+        )
         if self._verify and frame.checksum() != packet.checksums[0]:
             raise DecodeError(
                 f"frame {self.n_decoded} (pts {packet.pts}) differs from the encoder's: checksum "

@@ -66,5 +66,3 @@ class Encoder:
             substreams=substreams,
         )
         return EncodedFrame(packet, reconstruction, is_keyframe, psnr_db(frame, reconstruction))
-
-

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +21,8 @@ class FlowEstimator:
     """Dense inverse search (Kroeger et al., 2016) between two luma planes, in OpenCV's implementation."""
 
     def __init__(self, preset: str = "medium") -> None:
-        self._dis = cv2.DISOpticalFlow_create(_PRESETS[preset])
+        cv: Any = cv2  # the stubs lack the class
+        self._dis = cv.DISOpticalFlow_create(_PRESETS[preset])
 
     def __call__(
         self, reference: npt.NDArray[np.uint8], current: npt.NDArray[np.uint8]

@@ -47,5 +47,5 @@ class Frame:
         """CRC-32 of the Y, U and V planes, rows top to bottom without padding (FORMAT.md, frame packet)."""
         crc = 0
         for plane in self.planes:
-            crc = zlib.crc32(np.ascontiguousarray(plane), crc)
+            crc = zlib.crc32(np.ascontiguousarray(plane).data, crc)
         return crc

@@ -10,6 +10,7 @@ import importlib.util
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,8 +60,8 @@ class RansCoder:
             missing = _SYMBOLS_MIN - len(symbols)
             symbols += [0] * missing
             rows += [0] * missing
-        payload: bytes = _ans().RansEncoder().encode_with_indexes(
-            symbols, rows, self._cdfs, self._sizes, self._offsets
+        payload: bytes = (
+            _ans().RansEncoder().encode_with_indexes(symbols, rows, self._cdfs, self._sizes, self._offsets)
         )
         return payload
 
@@ -83,7 +84,7 @@ class RansDecoder:
         self._coder = coder
         self._payload = payload
         self._symbols_left = symbols_max
-        self._state: object | None = None
+        self._state: Any = None
 
     def expect(self, n_symbols: int) -> None:
         """At most this many symbols will be asked for; must come before the first `pop`."""
@@ -98,8 +99,10 @@ class RansDecoder:
             raise CorruptStream("a payload holds fewer symbols than its frame needs")
         if self._state is None:
             self._state = _ans().RansDecoder()
-            padding = bytes(self._symbols_left * _BYTES_BEYOND_END + len(self._payload) * _ESCAPE_GROWTH + 1024)
-            self._state.set_stream(self._payload + padding)  # type: ignore[attr-defined]
+            padding = bytes(
+                self._symbols_left * _BYTES_BEYOND_END + len(self._payload) * _ESCAPE_GROWTH + 1024
+            )
+            self._state.set_stream(self._payload + padding)
         self._symbols_left -= n
         values = self._coder._decode(self._state, rows.tolist())
         return torch.tensor(values, dtype=torch.int64).clamp(-(1 << 31), (1 << 31) - 1).to(torch.int32)

@@ -80,7 +80,9 @@ class Codec(nn.Module):
         self, x: Picture | None, vectors: Tensor | None, reference: Reference, qp: Tensor, ports: Ports
     ) -> Reference:
         """Code a picture given the frame before it; x and vectors are None in a decoder."""
-        decoded_vectors = self.motion(vectors, reference.vectors, qp[:, :1, :1], ports.motion_hyper, ports.motion)
+        decoded_vectors = self.motion(
+            vectors, reference.vectors, qp[:, :1, :1], ports.motion_hyper, ports.motion
+        )
         prediction = self.predict(reference, decoded_vectors)
         b, h, w = prediction.picture[0].shape
         picture, features, state = self.inter(x, prediction, (b, h, w), qp, ports.hyper, ports.latent)
@@ -91,7 +93,7 @@ class Codec(nn.Module):
         picture = warp_picture(reference.picture, vectors)
         features = warp_features(reference.features, round_through(vectors * (1 / 8)))
         state = warp_features(reference.state, pool_vectors(vectors))
-        return self.contexts(picture, features, state)  # type: ignore[no-any-return]
+        return self.contexts(picture, features, state)
 
     def finish(self, picture: Picture) -> Picture:
         """Clip to 8 bits and round; in training the rounding lets gradients pass."""

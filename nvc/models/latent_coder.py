@@ -92,9 +92,7 @@ class LatentCoder(nn.Module):
         self.prior = blocks(width, depth)
         self.spatial_enter = Pointwise(2 * n, width)
         self.spatial_prior = blocks(width, depth)
-        self.parameters_of_part = nn.ModuleList(
-            Pointwise(width, 2 * n, silent=True) for _ in range(N_PARTS)
-        )
+        self.parameters_of_part = nn.ModuleList(Pointwise(width, 2 * n, silent=True) for _ in range(N_PARTS))
 
     def forward(
         self, y: Tensor | None, conditioning: Tensor, qp: Tensor, hyper_port: Port, port: Port
@@ -127,7 +125,9 @@ class LatentCoder(nn.Module):
 
     def analyse_hyper(self, u: Tensor) -> Tensor:
         """Latent in steps -> hyper-latent at half its resolution (encoder only)."""
-        return self.hyper_analysis(self.hyper_analysis_down(downsample(self.hyper_analysis_enter(with_magnitude(u)))))  # type: ignore[no-any-return]
+        return self.hyper_analysis(
+            self.hyper_analysis_down(downsample(self.hyper_analysis_enter(with_magnitude(u))))
+        )
 
 
 def with_magnitude(u: Tensor) -> Tensor:

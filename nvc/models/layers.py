@@ -16,8 +16,6 @@ width, channels], float32.
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -183,4 +181,4 @@ def upsample_to(x: Tensor, like: Tensor) -> Tensor:
 
 def product_layers(module: nn.Module) -> dict[str, ProductLayer]:
     """All product layers of a network by name."""
-    return {name: cast(ProductLayer, m) for name, m in module.named_modules() if isinstance(m, ProductLayer)}
+    return {name: m for name, m in module.named_modules() if isinstance(m, ProductLayer)}

@@ -81,7 +81,7 @@ def scale_down(qp: Tensor, factor: int) -> Tensor:
 
 
 class PictureCoder(nn.Module):
-    """Codes pictures with a prediction (inter) or without one (intra); the same class, two sets of weights."""
+    """Codes pictures with a prediction (inter) or without one (intra): one class, two sets of weights."""
 
     def __init__(self, config: CodecConfig, *, predicts: bool) -> None:
         super().__init__()
@@ -134,7 +134,9 @@ class PictureCoder(nn.Module):
         """
         b, height, width = size
         predicted: Tensor | float = 0.0
-        conditioning = torch.zeros(b, height // 16, width // 16, self.synthesis_enter.bias.shape[0], device=qp.device)
+        conditioning = torch.zeros(
+            b, height // 16, width // 16, self.synthesis_enter.bias.shape[0], device=qp.device
+        )
         if prediction is not None:
             predicted = self.transform(prediction.picture)
             energy = with_magnitude((predicted / self.latent_coder.step(qp)).clamp(-16.0, 16.0))
@@ -155,7 +157,7 @@ class PictureCoder(nn.Module):
         if prediction is not None:
             h16 = h16 + prediction.features_16
         h16 = self.analysis_16(self.analysis_modulation(h16, qp))
-        return self.analysis_leave(h16) * self.latent_coder.step(qp)  # type: ignore[no-any-return]
+        return self.analysis_leave(h16) * self.latent_coder.step(qp)
 
     def synthesise(
         self, coefficients: Tensor, u_hat: Tensor, prediction: Prediction | None, qp: Tensor

@@ -162,5 +162,7 @@ def laplace_bits(symbols: Tensor, scale: Tensor) -> Tensor:
     size = symbols.abs()
     outer = (size - 0.5).clamp(min=0) * inverse + math.log(2) - torch.log(-torch.expm1(-inverse))
     inside = (0.5 - size).clamp(min=0)
-    inner = -torch.log1p(-0.5 * (torch.exp(-inside * inverse) + torch.exp(-(size + 0.5) * inverse)).clamp(max=1.999))
+    inner = -torch.log1p(
+        -0.5 * (torch.exp(-inside * inverse) + torch.exp(-(size + 0.5) * inverse)).clamp(max=1.999)
+    )
     return torch.where(size > 0.5, outer, inner) * (1 / math.log(2))

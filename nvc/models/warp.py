@@ -7,8 +7,6 @@ rounded again; a picture is then sampled at those positions with a separable int
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,7 +18,7 @@ TAPS = 4  # 6 and 8 taps predict 0.04 dB better and 0.03 dB worse, at 2.3 and 4 
 
 
 def _filter_table() -> Tensor:
-    """Cubic convolution (Keys, 1981) at each phase, [VECTOR_UNIT + 1, TAPS], integers summing to FILTER_UNIT."""
+    """Cubic convolution (Keys, 1981) at each phase, [VECTOR_UNIT + 1, TAPS] integers."""
     rows = []
     for phase in range(VECTOR_UNIT + 1):
         f = phase / VECTOR_UNIT
@@ -100,9 +98,7 @@ def _filter_weights(fraction: Tensor) -> Tensor:
     return weights
 
 
-def warp_picture(
-    picture: tuple[Tensor, Tensor, Tensor], vectors: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def warp_picture(picture: tuple[Tensor, Tensor, Tensor], vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Warp Y [b, h, w] and U, V [b, h/2, w/2] by integer vectors on the 1/8 luma grid [b, h/8, w/8, 2]."""
     y, u, v = picture
     luma = upsample_vectors(vectors, GRID)
@@ -138,6 +134,5 @@ def warp_features(features: Tensor, vectors: Tensor) -> Tensor:
 
 def pool_vectors(vectors: Tensor) -> Tensor:
     """Vectors of the 1/8 grid -> the 1/16 grid, in 1/16 of the new grid's spacing."""
-    b, h, w, _ = vectors.shape
     mean = F.avg_pool2d(vectors.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
     return round_through(mean * (1.0 / 16))

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 PIECE_BYTES = 15 << 20
 
 
-def save_checkpoint(folder: Path, codec: nn.Module, average: dict[str, Tensor], state: dict[str, Any]) -> None:
+def save_checkpoint(
+    folder: Path, codec: nn.Module, average: dict[str, Tensor], state: dict[str, Any]
+) -> None:
     """Write everything needed to go on; a kill at any moment leaves the old checkpoint or the new one."""
     buffer = io.BytesIO()
     parameters = {k: v.detach().cpu() for k, v in codec.named_parameters()}

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Queue
 from threading import Thread
+from typing import Any
 
 import cv2
 import numpy as np
@@ -69,14 +70,14 @@ def pack(inputs: Iterable[Path], folder: Path) -> list[ClipEntry]:
 
 
 def _read_picture(path: Path) -> Iterator[tuple[Bytes, Bytes, Bytes]]:
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    bgr: Any = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         return
     h, w = bgr.shape[0] // 2 * 2, bgr.shape[1] // 2 * 2
     yield _split_i420(cv2.cvtColor(bgr[:h, :w], cv2.COLOR_BGR2YUV_I420), w, h)
 
 
-def _split_i420(i420: Bytes, w: int, h: int) -> tuple[Bytes, Bytes, Bytes]:
+def _split_i420(i420: Any, w: int, h: int) -> tuple[Bytes, Bytes, Bytes]:
     flat = i420.reshape(-1)
     quarter = w * h // 4
     u = flat[w * h : w * h + quarter].reshape(h // 2, w // 2)
@@ -176,7 +177,7 @@ class Sampler:
         planes = [p[::stride] for p in self.cache.frames(entry, first, (n - 1) * stride + 1)]
         shortest = min(entry.width, entry.height)
         scale = rng.uniform(max(0.5, crop / shortest), 1.0) if rng.random() < 0.5 else 1.0
-        size = min(shortest, int(round(crop / scale / 2)) * 2)
+        size = min(shortest, round(crop / scale / 2) * 2)
         x = int(rng.integers((entry.width - size) // 2 + 1)) * 2
         y = int(rng.integers((entry.height - size) // 2 + 1)) * 2
         window = [

@@ -12,12 +12,12 @@ import torch
 
 from nvc.entropy.tables import laplace_tables
 from nvc.errors import ModelError
+from nvc.model_store import write_model
 from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, CodecConfig
 from nvc.models.exact import count_macs, is_encoder_only, make_exact
 from nvc.models.picture_coder import Picture
 from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT, EncoderPort, scale_table
-from nvc.model_store import write_model
 from nvc.training.checkpoint import read_checkpoint, set_parameters
 from nvc.training.data import Cache, Sampler
 
@@ -54,7 +54,8 @@ def decode_kmac_per_pixel(config: CodecConfig) -> tuple[float, float]:
     """Thousands of multiply-accumulates a luma pixel takes to decode, in I and in P frames."""
     codec = Codec(config)
     side = 256
-    x: Picture = (torch.zeros(1, side, side), *(torch.zeros(1, side // 2, side // 2) for _ in range(2)))
+    half = torch.zeros(1, side // 2, side // 2)
+    x: Picture = (torch.zeros(1, side, side), half, half)
     qp = torch.full((1, 1, 1), 32)
 
     def total(run: Callable[[Codec], None]) -> float:

@@ -51,7 +51,12 @@ class Trainer:
     """Trains one codec by one recipe; `run` may be killed at any time and resumed."""
 
     def __init__(
-        self, recipe: Recipe, cache: Cache, folder: Path, device: str = "cpu", log: Callable[[LogRow], None] = print
+        self,
+        recipe: Recipe,
+        cache: Cache,
+        folder: Path,
+        device: str = "cpu",
+        log: Callable[[LogRow], None] = print,
     ) -> None:
         self.recipe, self.cache, self.folder, self.device = recipe, cache, folder, torch.device(device)
         self.log = log
@@ -63,6 +68,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.position = {"stage": 0, "step": 0, "total_steps": 0}
         self.seconds = 0.0
+        self.optimiser_state: dict[str, Any] | None = None
         if recipe.start is not None:
             start = read_checkpoint(recipe.start)
             if start is None:
@@ -84,7 +90,6 @@ class Trainer:
         self._save(None)
 
     def _resume(self) -> None:
-        self.optimiser_state: dict[str, Any] | None = None
         saved = read_checkpoint(self.folder / "checkpoint")
         if saved is not None:
             self._take(saved["parameters"], saved["average"])
@@ -140,7 +145,11 @@ class Trainer:
             counted += 1
             now = time.monotonic()
             if counted == 50:
-                row: LogRow = {"stage": stage.name, **self.position, "seconds": round(self.seconds + now - began, 1)}
+                row: LogRow = {
+                    "stage": stage.name,
+                    **self.position,
+                    "seconds": round(self.seconds + now - began, 1),
+                }
                 row["stage"] = stage.name
                 self.log(row | {k: v / counted for k, v in sums.items()})
                 sums, counted = {}, 0
@@ -156,7 +165,11 @@ class Trainer:
         return True
 
     def _step(
-        self, stage: Stage, batch: Batch, optimiser: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]
+        self,
+        stage: Stage,
+        batch: Batch,
+        optimiser: torch.optim.Optimizer,
+        parameters: list[torch.nn.Parameter],
     ) -> dict[str, float]:
         as_map = bool(torch.rand((), generator=self.generator) < stage.map_share)
         b, n, height, width = batch.y.shape
@@ -223,7 +236,10 @@ class Trainer:
                 if reference is None:
                     reference = self.codec.code_intra(x, (b, height, width), qp, ports)
                 else:
-                    before, reference = reference, self.codec.code_inter(x, frame_vectors, reference, qp, ports)
+                    before, reference = (
+                        reference,
+                        self.codec.code_inter(x, frame_vectors, reference, qp, ports),
+                    )
                     if stage.distortion == "prediction" and trained:
                         predicted = warp_picture(before.picture, reference.vectors)
                         yield self._cost(x, predicted, qp, ports), luma_psnr_db(x, predicted)

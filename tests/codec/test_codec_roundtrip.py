@@ -35,7 +35,9 @@ def decode(encoder: Encoder, coded: list[EncodedFrame], coder: FrameCoder) -> li
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (17, 31), (265, 265), (416, 240), (15, 130)])
 @pytest.mark.parametrize("n_frames", [1, 2, 4])
-def test_any_size_comes_back_bit_for_bit(speaking_weights: Path, size: tuple[int, int], n_frames: int) -> None:
+def test_any_size_comes_back_bit_for_bit(
+    speaking_weights: Path, size: tuple[int, int], n_frames: int
+) -> None:
     width, height = size
     clip = natural_clip(width, height, n_frames, seed=1)
     encoder, coded = encode(clip, model=str(speaking_weights), qp=30)
@@ -156,7 +158,15 @@ def test_damaged_weights_are_refused(speaking_weights: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"qp": 64}, {"qp": -1}, {"keyint": 0}, {"keyint": -2}, {"preset": "x"}, {"device": "x"}, {"threads": -1}],
+    [
+        {"qp": 64},
+        {"qp": -1},
+        {"keyint": 0},
+        {"keyint": -2},
+        {"preset": "x"},
+        {"device": "x"},
+        {"threads": -1},
+    ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=str(next(iter(settings.values())))):
