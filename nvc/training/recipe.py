@@ -24,8 +24,8 @@ class Stage:
     trains: tuple[str, ...]  # prefixes of parameter names; "" is everything
     steps: int  # at least this many optimiser steps, unless `minutes` end it first
     minutes: float = 0.0  # 0 = no limit by time
-    frames: int = 1  # frames per sample that are trained on; 1 without aged frames trains intra coding
-    aged: int = 0  # frames coded before them without gradients
+    chain: int = 1  # frames of a sample, coded one after the other; 1 trains intra coding alone
+    window: int = 1  # frames of the chain between optimiser steps, through which gradients pass
     batch: int = 8
     crop: int = 128
     learning_rate: float = 1e-3

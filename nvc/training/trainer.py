@@ -28,9 +28,11 @@ from nvc.training.objective import balance_table, block_distortion, draw_qp, lam
 from nvc.training.recipe import Recipe, Stage
 from nvc.training.validation import VALIDATION_QPS, AveragedWeights, validation_batches
 
-VALIDATION_STEPS = 500
+LOG_STEPS = 60
+VALIDATION_STEPS = 600
 VALIDATION_CROP = 192
-VALIDATION_CLIPS = 12
+VALIDATION_CLIPS = 10
+VALIDATION_CHAIN = 9
 
 LogRow = dict[str, float | int | str]
 
@@ -117,7 +119,7 @@ class Trainer:
             Sampler(
                 self.cache,
                 stage.crop,
-                stage.frames + stage.aged,
+                stage.chain,
                 stage.batch,
                 self.recipe.seed + self.position["total_steps"],
             )
@@ -125,6 +127,7 @@ class Trainer:
         began, saved_at = time.monotonic(), time.monotonic()
         sums: dict[str, float] = {}
         counted = 0
+        figures_of_chain: Iterator[dict[str, float]] | None = None
         while self.position["step"] < stage.steps:
             step = self.position["step"]
             done = step / stage.steps
@@ -136,7 +139,12 @@ class Trainer:
             rate = stage.final_learning_rate + (stage.learning_rate - stage.final_learning_rate) * cosine
             for group in optimiser.param_groups:
                 group["lr"] = rate * min(1.0, (step + 1) / stage.warm_up)
-            figures = self._step(stage, next(batches), optimiser, list(chosen.values()))
+            if figures_of_chain is None:
+                figures_of_chain = self._train_chain(stage, next(batches), optimiser, list(chosen.values()))
+            figures = next(figures_of_chain, None)
+            if figures is None:
+                figures_of_chain = None
+                continue
             self._update_average(chosen, step)
             self.position["step"] += 1
             self.position["total_steps"] += 1
@@ -144,17 +152,16 @@ class Trainer:
                 sums[key] = sums.get(key, 0.0) + value
             counted += 1
             now = time.monotonic()
-            if counted == 50:
+            if counted == LOG_STEPS:
                 row: LogRow = {
-                    "stage": stage.name,
                     **self.position,
+                    "stage": stage.name,
                     "seconds": round(self.seconds + now - began, 1),
                 }
-                row["stage"] = stage.name
                 self.log(row | {k: v / counted for k, v in sums.items()})
                 sums, counted = {}, 0
             if self.position["step"] % VALIDATION_STEPS == 0:
-                self.log({"stage": stage.name, **self.position, **self.validate(stage)})
+                self.log({**self.position, "stage": stage.name, **self.validate(stage)})
             if now - saved_at > 60 * checkpoint_minutes or now > deadline:
                 self._save(optimiser, now - began)
                 saved_at = now
@@ -164,43 +171,45 @@ class Trainer:
         self._save(optimiser)
         return True
 
-    def _step(
+    def _train_chain(
         self,
         stage: Stage,
         batch: Batch,
         optimiser: torch.optim.Optimizer,
         parameters: list[torch.nn.Parameter],
-    ) -> dict[str, float]:
+    ) -> Iterator[dict[str, float]]:
+        """One optimiser step for each window of a chain; yields each step's figures."""
         as_map = bool(torch.rand((), generator=self.generator) < stage.map_share)
-        b, n, height, width = batch.y.shape
+        b, _, height, width = batch.y.shape
         qp = draw_qp(b, height, width, as_map, self.generator).to(self.device)
-        figures: dict[str, float] = {}
-        costs = []
+        weights = self.balance[qp].mean((1, 2))
         mixed = torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
-        with mixed:
-            for index, (cost, psnr) in enumerate(self.code_chain(batch, qp, stage)):
-                costs.append(cost.total(stage.weight_rate))
-                for name, bpp in cost.bpp.items():
-                    figures[f"bpp/{name}"] = figures.get(f"bpp/{name}", 0.0) + float(bpp.detach().mean())
-                figures["psnr_y_db"] = figures.get("psnr_y_db", 0.0) + psnr
-                figures[f"cost/{index}"] = float((costs[-1].detach() * self.balance[qp].mean((1, 2))).mean())
-        figures = {k: v / (1 if k.startswith("cost") else len(costs)) for k, v in figures.items()}
-        loss = (torch.stack(costs) * self.balance[qp].mean((1, 2))).mean()
-        figures["loss"] = float(loss.detach())
+        coded = self.code_chain(batch, qp, stage)
+        while True:
+            with mixed:
+                window = [item for _, item in zip(range(stage.window), coded, strict=False)]
+                if not window:
+                    return
+                loss = torch.stack([cost.total(stage.weight_rate) * weights for cost, _ in window]).mean()
+            yield self._optimise(loss, optimiser, parameters) | _figures(window)
+
+    def _optimise(
+        self, loss: Tensor, optimiser: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]
+    ) -> dict[str, float]:
+        """One step downhill; nothing is changed where the loss or its gradient is not finite."""
         optimiser.zero_grad(set_to_none=True)
-        if not math.isfinite(figures["loss"]):
-            return figures | {"loss": 0.0, "skipped": 1.0}
+        if not bool(torch.isfinite(loss)):
+            return {"skipped": 1.0}
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        figures["gradient_norm"] = float(norm)
-        if not math.isfinite(figures["gradient_norm"]):
-            return figures | {"gradient_norm": 0.0, "skipped": 1.0}
+        if not bool(torch.isfinite(norm)):
+            return {"skipped": 1.0}
         optimiser.step()
-        return figures | {"skipped": 0.0}
+        return {"loss": float(loss.detach()), "gradient_norm": float(norm), "skipped": 0.0}
 
     def validate(self, stage: Stage) -> dict[str, float]:
         """Rate-distortion cost of the averaged weights on held-out clips, at a few qp."""
-        n_frames = stage.frames + stage.aged
+        n_frames = VALIDATION_CHAIN if stage.chain > 1 else 1
         clips = validation_batches(self.cache, VALIDATION_CROP, n_frames, VALIDATION_CLIPS)
         costs: dict[str, float] = {}
         with torch.no_grad(), AveragedWeights(self.codec, self.average):
@@ -215,37 +224,42 @@ class Trainer:
         return costs | {"validation/cost": sum(costs.values()) / len(costs)}
 
     def code_chain(self, batch: Batch, qp: Tensor, stage: Stage) -> Iterator[tuple[FrameCost, float]]:
-        """Code the frames of a batch one after the other; yields the trained frames' costs."""
+        """Code the frames of a batch one after the other; yields the costs of those that are trained on.
+
+        Gradients pass through the references within a window; a keyframe before P frames is trained on
+        only where the stage trains the intra coder.
+        """
         b, n, height, width = batch.y.shape
         planes = [torch.from_numpy(p).to(self.device).float() - 128 for p in (batch.y, batch.u, batch.v)]
         vectors = torch.from_numpy(batch.vectors).to(self.device)
+        trains_intra = any("intra".startswith(t) or t.startswith("intra") for t in stage.trains)
         reference: Reference | None = None
-        base_qp = qp
+        n_yielded = 0
         for index in range(n):
-            qp = (base_qp + qp_offset(index)).clamp(0, N_QP - 1)
+            frame_qp = (qp + qp_offset(index)).clamp(0, N_QP - 1)
             x: Picture = (planes[0][:, index], planes[1][:, index], planes[2][:, index])
-            trained = index >= stage.aged
+            trained = index > 0 or n == 1 or trains_intra
+            ports = Ports(
+                TrainingPort(stage.quantiser),
+                TrainingPort(stage.quantiser, stage.thrift),
+                TrainingPort(stage.quantiser),
+                TrainingPort(stage.quantiser, MOTION_THRIFT),
+            )
             with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
-                ports = Ports(
-                    TrainingPort(stage.quantiser),
-                    TrainingPort(stage.quantiser, stage.thrift),
-                    TrainingPort(stage.quantiser),
-                    TrainingPort(stage.quantiser, MOTION_THRIFT),
-                )
-                frame_vectors = vectors[:, index - 1] if index else None
                 if reference is None:
-                    reference = self.codec.code_intra(x, (b, height, width), qp, ports)
+                    reference = self.codec.code_intra(x, (b, height, width), frame_qp, ports)
+                    decoded = reference.picture
                 else:
-                    before, reference = (
-                        reference,
-                        self.codec.code_inter(x, frame_vectors, reference, qp, ports),
-                    )
-                    if stage.distortion == "prediction" and trained:
-                        predicted = warp_picture(before.picture, reference.vectors)
-                        yield self._cost(x, predicted, qp, ports), luma_psnr_db(x, predicted)
-                        continue
+                    if n_yielded % stage.window == 0:
+                        reference = detach(reference)
+                    before = reference.picture
+                    reference = self.codec.code_inter(x, vectors[:, index - 1], reference, frame_qp, ports)
+                    decoded = reference.picture
+                    if stage.distortion == "prediction":
+                        decoded = warp_picture(before, reference.vectors)
             if trained:
-                yield self._cost(x, reference.picture, qp, ports), luma_psnr_db(x, reference.picture)
+                n_yielded += 1
+                yield self._cost(x, decoded, frame_qp, ports), luma_psnr_db(x, decoded)
 
     def _cost(self, x: Picture, decoded: Picture, qp: Tensor, ports: Ports) -> FrameCost:
         n_pixels = x[0].shape[1] * x[0].shape[2]
@@ -275,6 +289,23 @@ class Trainer:
                 "model": self.recipe.model,
             },
         )
+
+
+def detach(reference: Reference) -> Reference:
+    """Cut a reference off from the gradients of the frames before it."""
+    y, u, v = (plane.detach() for plane in reference.picture)
+    return Reference(
+        (y, u, v), reference.features.detach(), reference.state.detach(), reference.vectors.detach()
+    )
+
+
+def _figures(window: list[tuple[FrameCost, float]]) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for cost, psnr in window:
+        for name, bpp in cost.bpp.items():
+            figures[f"bpp/{name}"] = figures.get(f"bpp/{name}", 0.0) + float(bpp.detach().mean())
+        figures["psnr_y_db"] = figures.get("psnr_y_db", 0.0) + psnr
+    return {name: value / len(window) for name, value in figures.items()}
 
 
 class JsonLog:

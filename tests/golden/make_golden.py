@@ -1,0 +1,66 @@
+"""Make the golden streams anew: python tests/golden/make_golden.py
+
+To be run only when the format or the `tiny` weights change on purpose; the tests read what is committed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from bitstream_spec import StreamHeader, StreamWriter
+from nvc.config import EncoderConfig
+from nvc.encoder import Encoder
+from nvc.media.synthetic import natural_clip
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Golden:
+    name: str
+    width: int
+    height: int
+    n_frames: int
+    qp: int
+    keyint: int
+
+
+GOLDEN = (
+    Golden("v1_still", 96, 64, 1, 30, -1),
+    Golden("v1_short", 96, 64, 9, 36, -1),
+    Golden("v1_gops", 64, 48, 8, 44, 3),
+    Golden("v1_odd", 51, 37, 4, 20, -1),
+    Golden("v1_one_pixel", 1, 1, 3, 30, -1),
+)
+
+
+def make(golden: Golden) -> list[str]:
+    """Write a golden stream; returns the checksums of its frames."""
+    clip = natural_clip(golden.width, golden.height, golden.n_frames, seed=11)
+    config = EncoderConfig(model="tiny", qp=golden.qp, keyint=golden.keyint, scene_cut=False)
+    encoder = Encoder(config, golden.width, golden.height)
+    header = StreamHeader(
+        model_id=encoder.model_id,
+        model_name=encoder.model_name,
+        width=golden.width,
+        height=golden.height,
+        time_base=Fraction(1, 25),
+        is_still=golden.n_frames == 1,
+    )
+    checksums = []
+    with open(HERE / f"{golden.name}.nvc", "wb") as file, StreamWriter(file, header) as writer:
+        for frame in clip:
+            coded = encoder.encode(frame)
+            if coded.is_keyframe:
+                writer.write_gop(frame.pts)
+            writer.write_frame(coded.packet)
+            checksums.append(f"{coded.reconstruction.checksum():08x}")
+    return checksums
+
+
+if __name__ == "__main__":
+    expected = {golden.name: make(golden) for golden in GOLDEN}
+    (HERE / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
