@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import contextlib
+import csv
+import ctypes
+from pathlib import Path
+
+import pytest
+from bench_samples import ANCHORS
+
+from nvc.bench import select_anchors
+from nvc.bench.clip import Clip
+from nvc.bench.ffmpeg_codec import FfmpegCodec, ffmpeg_codecs, without_sei
+from nvc.bench.measure import measure
+from nvc.errors import ConfigError
+
+ALL = [codec for codecs in ffmpeg_codecs().values() for codec in codecs]
+
+
+@pytest.mark.parametrize("codec", ALL, ids=lambda codec: codec.name)
+def test_codes_and_decodes(codec: FfmpegCodec, clip: Clip, tmp_path: Path) -> None:
+    qp = codec.qps[1]
+    row = measure(clip, codec, qp, -1, tmp_path / "picture.webp")
+    assert row.error == ""
+    assert row.size_bytes == sum(frame.size_bytes or 0 for frame in row.frames)
+    assert row.psnr_db is not None
+    assert row.psnr_db > 25
+    assert len(row.frames) == clip.n_frames
+    assert (tmp_path / "picture.webp").stat().st_size > 100
+
+
+@pytest.mark.parametrize("codec", ALL, ids=lambda codec: codec.name)
+def test_low_delay_gives_packets_in_display_order(codec: FfmpegCodec, clip: Clip) -> None:
+    packets = codec._encode(clip, codec._options(codec.qps[2], -1))
+    order = [pts for pts, _ in packets]
+    assert sorted(order) == list(range(clip.n_frames))
+    if codec.protocol == "ld":
+        assert order == sorted(order)
+
+
+@pytest.mark.parametrize("codec", ALL, ids=lambda codec: codec.name)
+def test_settings_are_those_of_the_reference_rows(codec: FfmpegCodec) -> None:
+    with ANCHORS.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["codec"] == codec.name]
+    assert {codec.settings(int(row["qp"]), -1) for row in rows} == {row["settings"] for row in rows}
+    if rows:
+        assert codec.qps == tuple(sorted({int(row["qp"]) for row in rows if row["frames"] == "33"}))
+
+
+@pytest.mark.parametrize(
+    "name", ["x264_medium_ld", "x265_medium_ld", "svtav1_p8_ld", "vp9_c2_ld", "mpeg2_ld"]
+)
+def test_shorter_keyint_costs_bytes(name: str, clip: Clip, tmp_path: Path) -> None:
+    (codec,) = select_anchors([name])
+    endless, often = (
+        measure(clip, codec, codec.qps[2], keyint, tmp_path / "p.webp").size_bytes for keyint in (-1, 2)
+    )
+    assert endless is not None
+    assert often is not None
+    assert often > endless
+
+
+def test_bytes_do_not_depend_on_what_memory_held(clip: Clip, tmp_path: Path) -> None:
+    (codec,) = select_anchors(["x264_medium"])
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(-6, 170)  # glibc: new memory holds what x264 must not see
+    try:
+        dirty = codec.code(clip, 28, -1, tmp_path).size_bytes
+    finally:
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(-6, 0)
+    assert dirty == codec.code(clip, 28, -1, tmp_path).size_bytes
+
+
+def test_information_text_is_left_out() -> None:
+    packet = b"\0\0\0\1\x67sps\0\0\0\1\x68pps\0\0\1\x06\x05text\0\0\1\x65slice"
+    assert without_sei(packet) == b"\0\0\0\1\x67sps\0\0\0\1\x68pps\0\0\0\1\x65slice"
+
+
+def test_family_stands_for_its_first_preset() -> None:
+    assert [codec.name for codec in select_anchors(["x264"])] == ["x264_medium_ld", "x264_medium"]
+    assert [codec.name for codec in select_anchors(["x264"], ["ld"])] == ["x264_medium_ld"]
+    assert [codec.name for codec in select_anchors(["mpeg2", "x265_veryslow"])] == [
+        "mpeg2_ld",
+        "x265_veryslow",
+    ]
+
+
+def test_quality_settings_by_family_and_by_codec() -> None:
+    codecs = select_anchors(["x264"], qps={"x264": (30, 40), "x264_medium": (25,)})
+    assert {codec.name: codec.qps for codec in codecs} == {"x264_medium_ld": (30, 40), "x264_medium": (25,)}
+
+
+def test_unknown_anchor() -> None:
+    with pytest.raises(ConfigError, match="anchor 'h264' is unknown: expected x264,"):
+        select_anchors(["h264"])
+    with pytest.raises(ConfigError, match="'y' of the quality settings"):
+        select_anchors(["x264"], qps={"y": (1,)})
