@@ -14,17 +14,17 @@ class StreamError(Exception):
     """Base of everything this package raises about a stream; the message is one line for the user."""
 
 
-class TruncatedStream(StreamError):  # noqa: N818
+class TruncatedStream(StreamError):
     """The bytes end before the stream does."""
 
 
-class CorruptStream(StreamError):  # noqa: N818
+class CorruptStream(StreamError):
     """A checksum, the order of units or a value is not what an encoder wrote."""
 
 
-class UnsupportedStream(StreamError):  # noqa: N818
+class UnsupportedStream(StreamError):
     """The stream uses a version, a unit or a value that this reader does not know."""
 
 
-class LimitExceeded(StreamError):  # noqa: N818
+class LimitExceeded(StreamError):
     """A size is legal in the format but over the caller's Limits."""

@@ -24,11 +24,14 @@ N_PARTS = 4
 class QpTable(nn.Module):
     """A vector for each qp: linear between a few trained knots, the same bits on every machine."""
 
-    def __init__(self, knots: Tensor, *, logarithmic: bool = False) -> None:
-        """knots: [N_KNOTS, n_channels]; with `logarithmic` they are trained as logarithms of the values."""
+    def __init__(self, knots: Tensor, *, learned: bool = True) -> None:
+        """knots: [N_KNOTS, n_channels]."""
         super().__init__()
-        self.knots: Tensor = nn.Parameter(knots)
-        self.logarithmic = logarithmic
+        self.knots: Tensor
+        if learned:
+            self.knots = nn.Parameter(knots)
+        else:
+            self.register_buffer("knots", knots, persistent=False)
         position = [qp * (N_KNOTS - 1) / (N_QP - 1) for qp in range(N_QP)]
         below = [min(int(p), N_KNOTS - 2) for p in position]
         self.register_buffer("below", torch.tensor(below), persistent=False)
@@ -39,8 +42,7 @@ class QpTable(nn.Module):
 
     def table(self) -> Tensor:
         """[64, n_channels]."""
-        values = self.knots.exp() if self.logarithmic else self.knots
-        return values[self.below] * (1 - self.weight) + values[self.below + 1] * self.weight
+        return self.knots[self.below] * (1 - self.weight) + self.knots[self.below + 1] * self.weight
 
     def forward(self, qp: Tensor) -> Tensor:
         """qp: int64 [b, h, w] in 0..63 -> [b, h, w, n_channels]."""
@@ -48,13 +50,11 @@ class QpTable(nn.Module):
 
     def make_exact(self) -> None:
         """Freeze the values, rounded to half precision, in which the weights file holds them."""
-        values = self.knots.detach().exp() if self.logarithmic else self.knots.detach()
-        self.set_exact(values.half())
+        self.set_exact(self.knots.detach().half())
 
     def set_exact(self, values: Tensor) -> None:
-        """values: [N_KNOTS, n_channels] float16, no longer logarithms."""
-        del self._parameters["knots"]
-        self.logarithmic = False
+        """values: [N_KNOTS, n_channels] float16."""
+        del self.knots
         self.register_buffer("knots", values.float())
         self.register_buffer("fixed", self.table(), persistent=False)
         self.fixed: Tensor
@@ -73,13 +73,17 @@ class Modulation(nn.Module):
 
 
 class LatentCoder(nn.Module):
-    """Codes a latent y in quantiser steps u = y / step(qp); `step` and everything else is learned."""
+    """Codes a latent y in quantiser steps u = y / step(qp).
+
+    Steps are not learned: what a bit is worth against an error in steps is fixed by them (`thrifty_round`),
+    and steps left to their gradient shrank by a third and spent three times too much on fine detail.
+    """
 
     def __init__(self, step: Tensor, spread: Tensor, n_hyper: int, width: int, depth: int) -> None:
-        """step: [N_KNOTS, n] initial quantiser steps. spread: [n] initial standard deviations of y."""
+        """step: [N_KNOTS, n] quantiser steps. spread: [n] initial standard deviations of y."""
         super().__init__()
         n = step.shape[1]
-        self.step = QpTable(step.log(), logarithmic=True)
+        self.step = QpTable(step, learned=False)
         first_scale = (torch.log(spread / step / SCALE_MIN) / LOG_SCALE_STEP).clamp(0, 63)
         self.first_scale = QpTable(first_scale)
         self.hyper_scale = QpTable(torch.full((N_KNOTS, n_hyper), 6.0))

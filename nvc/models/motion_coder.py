@@ -13,8 +13,8 @@ from nvc.models.transform import LappedTransform
 from nvc.models.warp import round_through
 
 N_MOTION = 32  # two components of 4x4 vectors
-FINEST_STEP = 4.0  # in 1/16 luma pixel
-QP_PER_DOUBLING = 24.0
+FINEST_STEP = 2.0  # in 1/16 luma pixel
+QP_PER_DOUBLING = 12.0  # as of the picture, so that bits and errors trade alike at every qp
 VECTOR_MAX = float(1 << 14)
 
 
