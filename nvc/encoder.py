@@ -52,7 +52,7 @@ class Encoder:
         vectors = None
         if not is_keyframe:
             assert self._before is not None
-            vectors = self._flow(self._before, current)
+            vectors = self._flow(self._before, current, qp)
         thrift = (LATENT_THRIFT, MOTION_THRIFT)
         substreams, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift)
         self._before = current

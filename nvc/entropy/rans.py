@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -105,4 +106,4 @@ class RansDecoder:
             self._state.set_stream(self._payload + padding)
         self._symbols_left -= n
         values = self._coder._decode(self._state, rows.tolist())
-        return torch.tensor(values, dtype=torch.int64).clamp(-(1 << 31), (1 << 31) - 1).to(torch.int32)
+        return torch.from_numpy(np.array(values, dtype=np.int32))

@@ -72,9 +72,8 @@ class DecoderPort:
     def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
         rows = table_rows(scale)
         coded = mask & (rows > 0)
-        symbols = torch.zeros_like(mean)
         values = self.source.pop(rows[coded].to(torch.int32)).to(mean)
-        symbols[coded] = values.clamp(-SYMBOL_MAX, SYMBOL_MAX)
+        symbols = torch.zeros_like(mean).masked_scatter_(coded, values.clamp(-SYMBOL_MAX, SYMBOL_MAX))
         return torch.where(mask, symbols + mean, torch.zeros_like(mean))
 
 

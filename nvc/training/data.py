@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvc.flow import FlowEstimator
+from nvc.models.config import N_QP
 
 Bytes = npt.NDArray[np.uint8]
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -164,8 +165,9 @@ class Sampler:
             h, w = y.shape[2] // 8, y.shape[3] // 8
             vectors = np.zeros((self.batch, self.n_frames - 1, h, w, 2), np.float32)
             for b in range(self.batch):
+                qp = self.rng.uniform(0, N_QP)  # of the search alone: clips meet every smoothness
                 for i in range(1, self.n_frames):
-                    vectors[b, i - 1] = self.flow(y[b, i - 1], y[b, i])
+                    vectors[b, i - 1] = self.flow(y[b, i - 1], y[b, i], qp)
             yield Batch(y, u, v, vectors)
 
     def _sample(self) -> tuple[Bytes, Bytes, Bytes]:
