@@ -50,8 +50,8 @@ def train(config: Path, folder: Path | None, minutes: float, device: str, thread
 @click.command()
 @click.argument("run", type=_EXISTING_FOLDER)
 @click.argument("out", type=_FOLDER)
-@click.option("--cache", type=_EXISTING_FOLDER, required=True, help="Packed clips of the run's recipe.")
-def export(run: Path, out: Path, cache: Path) -> None:
+@click.option("--cache", type=_EXISTING_FOLDER, help="Packed clips, if the run's are elsewhere now.")
+def export(run: Path, out: Path, cache: Path | None) -> None:
     """Make a weights file in OUT, with exact integer networks, of the training run in the folder RUN."""
     from nvc.training.export import export_run
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,9 +87,12 @@ def export_codec(codec: Codec, cache: Cache, card: dict[str, Any], folder: Path,
     return write_model(codec, laplace_tables(scale_table()), figures | card, folder)
 
 
-def export_run(run: Path, folder: Path, cache: Path, notes: dict[str, Any] | None = None) -> Path:
-    """Export the averaged weights of a run folder; `cache` is the packed data to calibrate on."""
-    saved = json.loads((run / "run.json").read_text()) if (run / "run.json").exists() else {}
+def export_run(run: Path, folder: Path, cache: Path | None = None) -> Path:
+    """Export the averaged weights of a run folder, with activation ranges from its training clips.
+
+    cache: where the packed clips are, if not where the run had them. Raises ModelError where the folder
+    holds no checkpoint.
+    """
     state = read_checkpoint(run / "checkpoint")
     if state is None:
         raise ModelError(f"{run} holds no checkpoint")
@@ -99,7 +101,7 @@ def export_run(run: Path, folder: Path, cache: Path, notes: dict[str, Any] | Non
     card = {
         "steps": state["position"]["total_steps"],
         "training_seconds": round(state["seconds"]),
-        **saved,
-        **(notes or {}),
+        "stages": state["stages"],
+        "data": "see weights/README.md",
     }
-    return export_codec(codec, Cache(cache), card, folder)
+    return export_codec(codec, Cache(cache or Path(state["cache"])), card, folder)

@@ -287,6 +287,8 @@ class Trainer:
                 "seconds": self.seconds + extra_seconds,
                 "optimiser": optimiser.state_dict() if optimiser else None,
                 "model": self.recipe.model,
+                "cache": str(self.recipe.cache),
+                "stages": [stage.name for stage in self.recipe.stages],
             },
         )
 
