@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from nvc.models.config import CodecConfig
 from nvc.models.layers import Pointwise, blocks, downsample, upsample_to
 from nvc.models.motion_coder import MotionCoder
-from nvc.models.picture_coder import N_DEPTH, Picture, PictureCoder, Prediction, Reference, to_depth
+from nvc.models.picture_coder import (
+    N_DEPTH,
+    Picture,
+    PictureCoder,
+    Prediction,
+    Reference,
+    from_depth,
+    to_depth,
+)
 from nvc.models.quantiser import Port
 from nvc.models.warp import pool_vectors, round_through, warp_features, warp_picture
 
@@ -33,7 +41,9 @@ class TemporalContexts(nn.Module):
     """Contexts at 1/8, 1/16 and 1/32 from the warped picture, features and long-term state.
 
     The coarsest is folded back into the middle one, which is where it is used. (Sheng et al., "Temporal
-    context mining", 2022.)
+    context mining", 2022.) The finest also refines the warped picture: what piles up below the rounding
+    threshold over a chain is noise that only a network can tell from detail, and it must go before the
+    difference is taken.
     """
 
     def __init__(self, config: CodecConfig) -> None:
@@ -47,13 +57,16 @@ class TemporalContexts(nn.Module):
         self.down_32 = Pointwise(4 * w16, w16)
         self.blocks_32 = blocks(w16, 1)
         self.up_16 = Pointwise(w16, 4 * w16, silent=True)
+        self.refine = Pointwise(w8, N_DEPTH, silent=True)
 
     def forward(self, picture: Picture, features: Tensor, state: Tensor) -> Prediction:
         c8 = self.blocks_8(self.enter(torch.cat([to_depth(picture), features], dim=-1)))
         c16 = self.blocks_16(self.down_16(downsample(c8)) + self.state_enter(state))
         c32 = self.blocks_32(self.down_32(downsample(c16)))
         c16 = c16 + upsample_to(self.up_16(c32), c16)
-        return Prediction(picture, c8, c16, state)
+        change = from_depth(self.refine(c8))
+        refined = (picture[0] + change[0], picture[1] + change[1], picture[2] + change[2])
+        return Prediction(refined, c8, c16, state)
 
 
 class Codec(nn.Module):

@@ -40,7 +40,7 @@ CHROMA_STEP_RATIO = 1.22  # sqrt(3/2): a chroma sample weighs 2/3 of a luma samp
 class Prediction:
     """What is known of a picture before it is coded.
 
-    picture: the motion-compensated previous picture. features_8, features_16: temporal contexts
+    picture: the motion-compensated previous picture, refined. features_8, features_16: temporal contexts
     [b, h/8, w/8, width_8] and [b, h/16, w/16, width_16]. state: the long-term state, [.., width_16].
     """
 
