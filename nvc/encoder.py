@@ -40,7 +40,7 @@ class Encoder:
         self.model_name = model.entry.name
         self._coder = FrameCoder(model, width, height, config.device)
         self._schedule = GopSchedule(config)
-        self._flow = FlowEstimator("fast" if config.preset == "fast" else "medium")
+        self._flow = FlowEstimator(config.preset)
         self._before: Plane | None = None
 
     def encode(self, frame: Frame) -> EncodedFrame:

@@ -19,7 +19,12 @@ from nvc.models.warp import GRID, VECTOR_UNIT
 Plane = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-_PRESETS = {"fast": (cv2.DISOPTICAL_FLOW_PRESET_FAST, 1), "medium": (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 3)}
+# What DIS does, and how many refining steps follow.
+_PRESETS = {
+    "fast": (cv2.DISOPTICAL_FLOW_PRESET_FAST, 1),
+    "medium": (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 3),
+    "slow": (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 8),
+}
 SMALLEST_SIDE = 32  # below it DIS has no pyramid to work on: no motion is searched
 
 STIFFNESS_AT_QP_0 = 12.5  # squared error that a vector may save by leaving its neighbours' mean by a pixel
