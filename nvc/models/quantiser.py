@@ -96,8 +96,9 @@ class TrainingPort:
 
     def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
         assert u is not None
-        u, mean, scale = u.float(), mean.float(), scale.float()
-        residual = u - mean
+        chosen = mask.expand_as(mean)
+        residual = (u.float() - mean.float()).masked_select(chosen)
+        scale = scale.float().masked_select(chosen)
         rounded = thrifty_round(residual.detach(), table_rows(scale.detach()), self.thrift)
         symbols = residual + (rounded - residual.detach())
         noisy = residual + torch.rand_like(residual) - 0.5
@@ -110,9 +111,9 @@ class TrainingPort:
         if self.quantiser == "mixed":
             smooth = laplace_bits(noisy, scale.detach())
             bits = laplace_bits(rounded, scale) + smooth - smooth.detach()
-        bits = bits * mask
-        self.bits.append(bits.flatten(1).sum(1))
-        return torch.where(mask, symbols + mean, torch.zeros_like(mean))
+        self.bits.append(bits.reshape(mean.shape[0], -1).sum(1))
+        decoded = torch.zeros_like(mean, dtype=torch.float32).masked_scatter(chosen, symbols)
+        return torch.where(chosen, decoded + mean.float(), torch.zeros_like(decoded))
 
 
 def table_rows(scale: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ class Trainer:
             parameter.requires_grad_(name in chosen)
         if not chosen:
             raise ValueError(f"stage {stage.name!r} trains nothing: no parameter begins with {stage.trains}")
-        optimiser = torch.optim.Adam(chosen.values(), lr=stage.learning_rate, betas=(0.9, 0.99))
+        optimiser = torch.optim.Adam(chosen.values(), lr=stage.learning_rate, betas=(0.9, 0.99), fused=True)
         if self.optimiser_state is not None:
             optimiser.load_state_dict(self.optimiser_state)
             self.optimiser_state = None
@@ -274,8 +274,8 @@ class Trainer:
     def _update_average(self, chosen: dict[str, torch.nn.Parameter], step: int) -> None:
         decay = min(self.recipe.ema, (step + 1) / (step + 10))
         with torch.no_grad():
-            for name, parameter in chosen.items():
-                self.average[name].lerp_(parameter, 1 - decay)
+            averages = [self.average[name] for name in chosen]
+            torch._foreach_lerp_(averages, list(chosen.values()), 1 - decay)
 
     def _save(self, optimiser: torch.optim.Optimizer | None, extra_seconds: float = 0.0) -> None:
         save_checkpoint(
