@@ -52,7 +52,8 @@ class Encoder:
         vectors = None
         if not is_keyframe:
             assert self._before is not None
-            vectors = self._flow(self._before, current, qp)
+            found = self._flow.search(self._before, current)
+            vectors = self._flow.refine(self._coder.decoded_luma(), current, found, qp)
         thrift = (LATENT_THRIFT, MOTION_THRIFT)
         substreams, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift)
         self._before = current

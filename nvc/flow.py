@@ -22,12 +22,12 @@ Floats = npt.NDArray[np.float32]
 # What DIS does, and how many refining steps follow.
 _PRESETS = {
     "fast": (cv2.DISOPTICAL_FLOW_PRESET_FAST, 1),
-    "medium": (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 3),
+    "medium": (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 4),
     "slow": (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 8),
 }
 SMALLEST_SIDE = 32  # below it DIS has no pyramid to work on: no motion is searched
 
-STIFFNESS_AT_QP_0 = 12.5  # squared error that a vector may save by leaving its neighbours' mean by a pixel
+STIFFNESS_AT_QP_0 = 25.0  # squared error that a vector may save by leaving its neighbours' mean by a pixel
 QP_PER_DOUBLING_OF_STIFFNESS = 6.0  # as the price of a bit in squared error
 STIFFNESS_SHARE = 0.05  # the same as a share of the gradients' energy, so that texture does not tear
 STEP_MAX = 2.0  # luma pixels in one Gauss-Newton step
@@ -36,26 +36,34 @@ _HAT = (np.minimum(np.arange(1, 32, 2), np.arange(31, 0, -2)) / (2 * GRID)).asty
 
 
 class FlowEstimator:
-    """Dense inverse search (Kroeger et al., 2016; OpenCV's), then refinement, between two luma planes."""
+    """Dense inverse search (Kroeger et al., 2016; OpenCV's) between source frames, then refinement against
+    the picture that the decoder will move."""
 
     def __init__(self, preset: str = "medium") -> None:
         cv: Any = cv2  # the stubs lack the class
         dis_preset, self._n_steps = _PRESETS[preset]
         self._dis = cv.DISOpticalFlow_create(dis_preset)
 
-    def __call__(self, reference: Plane, current: Plane, qp: float) -> Floats:
-        """Where each 8x8 block of `current` [h, w] lies in `reference`, sizes multiples of 8.
+    def search(self, before: Plane, current: Plane) -> Floats:
+        """Where each 8x8 block of source luma `current` [h, w] lies in `before`, sizes multiples of 8.
 
-        Returns [h/8, w/8, 2] float32, x then y, in 1/16 luma pixel; smoother the higher qp is.
+        Returns [h/8, w/8, 2] float32, x then y, in luma pixels.
         """
         h, w = current.shape
         if min(h, w) < SMALLEST_SIDE:
             return np.zeros((h // GRID, w // GRID, 2), np.float32)
-        flow = self._dis.calc(np.ascontiguousarray(current), np.ascontiguousarray(reference), None)
-        vectors = cv2.resize(flow, (w // GRID, h // GRID), interpolation=cv2.INTER_AREA)
-        stiffness = STIFFNESS_AT_QP_0 * 2 ** (qp / QP_PER_DOUBLING_OF_STIFFNESS)
-        refined = _refine(reference, current, np.asarray(vectors, np.float32), stiffness, self._n_steps)
-        return np.asarray(refined * VECTOR_UNIT, np.float32)
+        flow = self._dis.calc(np.ascontiguousarray(current), np.ascontiguousarray(before), None)
+        return np.asarray(cv2.resize(flow, (w // GRID, h // GRID), interpolation=cv2.INTER_AREA), np.float32)
+
+    def refine(self, reference: Plane, current: Plane, vectors: Floats, qp: float) -> Floats:
+        """What `search` found, fitted to the decoded luma `reference`; smoother the higher qp is.
+
+        Returns [h/8, w/8, 2] float32 in 1/16 luma pixel.
+        """
+        if min(current.shape) >= SMALLEST_SIDE:
+            stiffness = STIFFNESS_AT_QP_0 * 2 ** (qp / QP_PER_DOUBLING_OF_STIFFNESS)
+            vectors = _refine(reference, current, vectors, stiffness, self._n_steps)
+        return np.asarray(vectors * VECTOR_UNIT, np.float32)
 
 
 def _refine(reference: Plane, current: Plane, vectors: Floats, stiffness: float, n_steps: int) -> Floats:

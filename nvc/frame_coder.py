@@ -89,6 +89,11 @@ class FrameCoder:
             raise CorruptStream("a P frame without a frame before it")
         return codec.code_inter(x, vectors, self.reference, qp_map, ports)
 
+    def decoded_luma(self) -> Plane:
+        """The last frame's decoded luma at the coded size: what the next P frame's vectors move."""
+        assert self.reference is not None, "no frame has been coded yet"
+        return (self.reference.picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
+
     def pad_luma(self, plane: Plane) -> Plane:
         """Repeat a luma plane's last row and column up to the coded size."""
         pad = (0, self.padded_height - plane.shape[0]), (0, self.padded_width - plane.shape[1])

@@ -93,13 +93,16 @@ class Codec(nn.Module):
         self, x: Picture | None, vectors: Tensor | None, reference: Reference, qp: Tensor, ports: Ports
     ) -> Reference:
         """Code a picture given the frame before it; x and vectors are None in a decoder."""
-        decoded_vectors = self.motion(
-            vectors, reference.vectors, qp[:, :1, :1], ports.motion_hyper, ports.motion
-        )
-        prediction = self.predict(reference, decoded_vectors)
+        vectors = self.motion(vectors, reference.vectors, qp[:, :1, :1], ports.motion_hyper, ports.motion)
+        return self.code_predicted(x, self.predict(reference, vectors), vectors, qp, ports)
+
+    def code_predicted(
+        self, x: Picture | None, prediction: Prediction, vectors: Tensor, qp: Tensor, ports: Ports
+    ) -> Reference:
+        """What follows motion in `code_inter`."""
         b, h, w = prediction.picture[0].shape
         picture, features, state = self.inter(x, prediction, (b, h, w), qp, ports.hyper, ports.latent)
-        return Reference(self.finish(picture), features, state, decoded_vectors)
+        return Reference(self.finish(picture), features, state, vectors)
 
     def predict(self, reference: Reference, vectors: Tensor) -> Prediction:
         """Bring what the last frame left to where things are now."""

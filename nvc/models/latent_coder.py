@@ -151,7 +151,7 @@ def parts_of(h: int, w: int, n: int, device: torch.device) -> Tensor:
     return (order[row, column] + torch.arange(n, device=device)) % N_PARTS
 
 
-def uniform_steps(finest: float, per_doubling: float, weights: Tensor) -> Tensor:
-    """Initial quantiser steps [N_KNOTS, n]: `finest` at qp 0, doubling every `per_doubling` qp."""
+def uniform_steps(finest: float, per_doubling: Tensor) -> Tensor:
+    """Quantiser steps [N_KNOTS, n]: `finest` at qp 0, doubling every `per_doubling` [n] qp."""
     qp = torch.arange(N_KNOTS) * ((N_QP - 1) / (N_KNOTS - 1))
-    return finest * torch.exp(qp[:, None] * (math.log(2) / per_doubling)) * weights
+    return finest * torch.exp(qp[:, None] * (math.log(2) / per_doubling))

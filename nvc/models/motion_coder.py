@@ -13,7 +13,7 @@ from nvc.models.transform import LappedTransform
 from nvc.models.warp import round_through
 
 N_MOTION = 32  # two components of 4x4 vectors
-FINEST_STEP = 2.0  # in 1/16 luma pixel
+FINEST_STEP = 2.8  # in 1/16 luma pixel
 QP_PER_DOUBLING = 12.0  # as of the picture, so that bits and errors trade alike at every qp
 VECTOR_MAX = float(1 << 14)
 
@@ -25,7 +25,7 @@ class MotionCoder(nn.Module):
         super().__init__()
         width = config.motion_width
         self.transform = LappedTransform(4)
-        steps = uniform_steps(FINEST_STEP, QP_PER_DOUBLING, torch.ones(N_MOTION))
+        steps = uniform_steps(FINEST_STEP, torch.full((N_MOTION,), QP_PER_DOUBLING))
         spread = 40.0 / (1.0 + torch.arange(N_MOTION) // 2)
         self.latent_coder = LatentCoder(steps, spread, config.n_motion_hyper, width, config.depth_prior)
         self.conditioning = Pointwise(2 * N_MOTION, width)

@@ -122,8 +122,8 @@ def table_rows(scale: Tensor) -> Tensor:
 
 LATENT_THRIFT = 0.7  # of the encoder; training with it starves P frames (benchmarks/training)
 MOTION_THRIFT = 0.3  # a vector's error costs less than a sample's
-# What a squared error of one quantiser step costs, in bits, under the exchange rate of training: a luma
-# sample's weight of 6/8 over 0.134 (training/objective.py); chroma has the same by its larger steps.
+# What a squared error of one quantiser step costs, in bits, under the exchange rate of training: 6/8 over
+# 0.134 (training/objective.py), of luma and chroma alike.
 BITS_PER_SQUARED_STEP = 5.6
 
 

@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nvc.flow import FlowEstimator
-from nvc.models.config import N_QP
 
 Bytes = npt.NDArray[np.uint8]
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -132,7 +131,7 @@ class Cache:
 @dataclass(frozen=True)
 class Batch:
     """Planes as uint8: y [batch, n, h, w], u and v at half size; vectors float32 [batch, n - 1, h/8, w/8, 2]
-    in 1/16 luma pixel, from each frame to the one before."""
+    in luma pixels, from each frame to the one before, as found between source frames."""
 
     y: Bytes
     u: Bytes
@@ -165,9 +164,8 @@ class Sampler:
             h, w = y.shape[2] // 8, y.shape[3] // 8
             vectors = np.zeros((self.batch, self.n_frames - 1, h, w, 2), np.float32)
             for b in range(self.batch):
-                qp = self.rng.uniform(0, N_QP)  # of the search alone: clips meet every smoothness
                 for i in range(1, self.n_frames):
-                    vectors[b, i - 1] = self.flow(y[b, i - 1], y[b, i], qp)
+                    vectors[b, i - 1] = self.flow.search(y[b, i - 1], y[b, i])
             yield Batch(y, u, v, vectors)
 
     def _sample(self) -> tuple[Bytes, Bytes, Bytes]:

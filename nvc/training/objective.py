@@ -9,17 +9,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvc.models.config import N_QP
-from nvc.models.picture_coder import FINEST_STEP, QP_PER_DOUBLING, Picture
+from nvc.models.picture_coder import FINEST_STEP, QP_PER_CHROMA_DOUBLING, QP_PER_DOUBLING, Picture
 
 # At high rate a uniform quantiser of step q has distortion q**2 / 12 and trades it for rate at
 # 6 / q**2 / ln(2)... of which practical encoders use 1 / (0.13 q**2) (HM: 0.85 * 2**(-8/3) = 0.134).
 STEP_TO_LAMBDA = 0.134
+LUMA_SHARE = 6 / 8
 
 
 def lambda_table() -> Tensor:
-    """Bits per luma pixel that one unit of squared error is worth, for each qp; float32 [64]."""
-    step = FINEST_STEP * torch.exp2(torch.arange(N_QP) / QP_PER_DOUBLING)
-    return 1 / (STEP_TO_LAMBDA * step**2)
+    """Bits that one unit of squared error in a luma and in a chroma sample is worth; float32 [64, 2].
+
+    Either by its quantiser step, so that an error of one step costs the same bits everywhere.
+    """
+    doubling = torch.tensor([QP_PER_DOUBLING, QP_PER_CHROMA_DOUBLING])
+    step = FINEST_STEP * torch.exp2(torch.arange(N_QP)[:, None] / doubling)
+    return LUMA_SHARE / (STEP_TO_LAMBDA * step**2)
 
 
 def balance_table() -> Tensor:
@@ -27,12 +32,16 @@ def balance_table() -> Tensor:
     return torch.exp2((torch.arange(N_QP) - N_QP / 2) / QP_PER_DOUBLING * 0.85)
 
 
-def block_distortion(x: Picture, decoded: Picture) -> Tensor:
-    """(6 MSE_Y + MSE_U + MSE_V) / 8 of each 16x16 block; [b, h/16, w/16]."""
-    parts = []
-    for a, b, size in zip(x, decoded, (16, 8, 8), strict=True):
-        parts.append(F.avg_pool2d(((a - b) ** 2)[:, None], size)[:, 0])
-    return (6 * parts[0] + parts[1] + parts[2]) * (1 / 8)
+def block_distortion(x: Picture, decoded: Picture, lambdas: Tensor) -> Tensor:
+    """Squared error of each 16x16 block in bits per luma pixel; [b, h/16, w/16].
+
+    lambdas: rows of `lambda_table`, [b, 1, 1, 2] or [b, h/16, w/16, 2].
+    """
+    y, u, v = (
+        F.avg_pool2d(((a - b) ** 2)[:, None], size)[:, 0]
+        for a, b, size in zip(x, decoded, (16, 8, 8), strict=True)
+    )
+    return y * lambdas[..., 0] + (u + v) * lambdas[..., 1] * (1 / 4)
 
 
 def luma_psnr_db(x: Picture, decoded: Picture) -> float:

@@ -34,7 +34,7 @@ class Stage:
     quantiser: str = "mixed"
     thrift: float = 1.0  # of the quantiser, see quantiser.thrifty_round
     weight_rate: float = 1.0  # 0 trains for distortion alone
-    distortion: str = "picture"  # or "prediction": of the motion-compensated picture
+    weight_prediction: float = 0.0  # of the prediction's distortion, beside that of the decoded picture
     map_share: float = 0.25  # share of batches in which qp varies in space
     fake_quantisation: bool = False
 

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from nvc.errors import ConfigError
+from nvc.flow import FlowEstimator
 from nvc.gop import qp_offset
 from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, N_QP
 from nvc.models.picture_coder import Picture, Reference
 from nvc.models.quantiser import MOTION_THRIFT, TrainingPort
-from nvc.models.warp import warp_picture
 from nvc.training.checkpoint import read_checkpoint, save_checkpoint, set_parameters
 from nvc.training.data import Batch, Cache, Sampler, prefetch
 from nvc.training.objective import balance_table, block_distortion, draw_qp, lambda_table, luma_psnr_db
@@ -43,10 +43,11 @@ class FrameCost:
 
     bpp: dict[str, Tensor]
     distortion: Tensor  # weighted by lambda, in bits per pixel
+    prediction: Tensor  # the same of what a P frame is predicted as; 0 for an I frame
 
-    def total(self, weight_rate: float) -> Tensor:
+    def total(self, weight_rate: float = 1.0, weight_prediction: float = 0.0) -> Tensor:
         rate = torch.stack(list(self.bpp.values())).sum(0)
-        return weight_rate * rate + self.distortion
+        return weight_rate * rate + self.distortion + weight_prediction * self.prediction
 
 
 class Trainer:
@@ -67,6 +68,7 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.codec.named_parameters()}
         self.lambdas = lambda_table().to(self.device)
         self.balance = balance_table().to(self.device)
+        self.flow = FlowEstimator()
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.position = {"stage": 0, "step": 0, "total_steps": 0}
         self.seconds = 0.0
@@ -190,7 +192,9 @@ class Trainer:
                 window = [item for _, item in zip(range(stage.window), coded, strict=False)]
                 if not window:
                     return
-                loss = torch.stack([cost.total(stage.weight_rate) * weights for cost, _ in window]).mean()
+                loss = torch.stack(
+                    [cost.total(stage.weight_rate, stage.weight_prediction) * weights for cost, _ in window]
+                ).mean()
             yield self._optimise(loss, optimiser, parameters) | _figures(window)
 
     def _optimise(
@@ -216,7 +220,7 @@ class Trainer:
             for value in VALIDATION_QPS:
                 qp = torch.full((1, 1, 1), value, device=self.device)
                 total = [
-                    float((cost.total(1.0) * self.balance[value]).mean())
+                    float((cost.total() * self.balance[value]).mean())
                     for batch in clips
                     for cost, _ in self.code_chain(batch, qp, stage)
                 ]
@@ -231,7 +235,6 @@ class Trainer:
         """
         b, n, height, width = batch.y.shape
         planes = [torch.from_numpy(p).to(self.device).float() - 128 for p in (batch.y, batch.u, batch.v)]
-        vectors = torch.from_numpy(batch.vectors).to(self.device)
         trains_intra = any("intra".startswith(t) or t.startswith("intra") for t in stage.trains)
         reference: Reference | None = None
         n_yielded = 0
@@ -246,30 +249,53 @@ class Trainer:
                 TrainingPort(stage.quantiser, MOTION_THRIFT),
             )
             with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
+                predicted: Picture | None = None
                 if reference is None:
                     reference = self.codec.code_intra(x, (b, height, width), frame_qp, ports)
-                    decoded = reference.picture
                 else:
                     if n_yielded % stage.window == 0:
                         reference = detach(reference)
-                    before = reference.picture
-                    reference = self.codec.code_inter(x, vectors[:, index - 1], reference, frame_qp, ports)
-                    decoded = reference.picture
-                    if stage.distortion == "prediction":
-                        decoded = warp_picture(before, reference.vectors)
+                    found = self._fit_vectors(reference, batch, index, frame_qp)
+                    vectors = self.codec.motion(
+                        found, reference.vectors, frame_qp[:, :1, :1], ports.motion_hyper, ports.motion
+                    )
+                    prediction = self.codec.predict(reference, vectors)
+                    predicted = prediction.picture
+                    reference = self.codec.code_predicted(x, prediction, vectors, frame_qp, ports)
             if trained:
                 n_yielded += 1
-                yield self._cost(x, decoded, frame_qp, ports), luma_psnr_db(x, decoded)
+                cost = self._cost(x, reference.picture, predicted, frame_qp, ports)
+                yield cost, luma_psnr_db(x, reference.picture)
 
-    def _cost(self, x: Picture, decoded: Picture, qp: Tensor, ports: Ports) -> FrameCost:
+    def _fit_vectors(self, reference: Reference, batch: Batch, index: int, qp: Tensor) -> Tensor:
+        """The vectors of a batch's frame as the encoder finds them: fitted to the decoded reference."""
+        luma = (reference.picture[0].detach() + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
+        fitted = [
+            self.flow.refine(before, current, found, float(q))
+            for before, current, found, q in zip(
+                luma,
+                batch.y[:, index],
+                batch.vectors[:, index - 1],
+                qp[:, 0, 0].expand(len(luma)),
+                strict=True,
+            )
+        ]
+        return torch.from_numpy(np.stack(fitted)).to(self.device)
+
+    def _cost(
+        self, x: Picture, decoded: Picture, predicted: Picture | None, qp: Tensor, ports: Ports
+    ) -> FrameCost:
         n_pixels = x[0].shape[1] * x[0].shape[2]
         bpp = {}
         for name in ("hyper", "latent", "motion_hyper", "motion"):
             port = getattr(ports, name)
             if port.bits:
                 bpp[name] = torch.stack(port.bits).sum(0) / n_pixels
-        distortion = (block_distortion(x, decoded) * self.lambdas[qp]).mean((1, 2))
-        return FrameCost(bpp, distortion)
+        lambdas = self.lambdas[qp]
+        distortion = block_distortion(x, decoded, lambdas).mean((1, 2))
+        if predicted is None:
+            return FrameCost(bpp, distortion, torch.zeros_like(distortion))
+        return FrameCost(bpp, distortion, block_distortion(x, predicted, lambdas).mean((1, 2)))
 
     def _update_average(self, chosen: dict[str, torch.nn.Parameter], step: int) -> None:
         decay = min(self.recipe.ema, (step + 1) / (step + 10))
