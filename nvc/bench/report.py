@@ -34,8 +34,10 @@ _ROW_COLUMNS = (
     ("encode_cpu_s", "encode CPU s"),
     ("decode_fps", "decode fps"),
     ("decode_cpu_s", "decode CPU s"),
+    ("encode_peak_mib", "encode peak MiB"),
     ("decode_peak_mib", "decode peak MiB"),
     ("kmac_per_pixel", "kMAC/pixel"),
+    ("parameters", "parameters"),
     ("origin", "origin"),
 )
 

@@ -13,6 +13,7 @@ from nvc.bench.clip import Clip, load_clip, unique_names
 from nvc.bench.codec import BenchCodec
 from nvc.bench.measure import empty_row, measure, save_picture
 from nvc.bench.measurement import Measurement
+from nvc.bench.measures import vmaf_command
 from nvc.bench.results import Journal
 from nvc.errors import ConfigError
 
@@ -81,7 +82,7 @@ def run(plan: Plan, on_clip: Callable[[Clip], None] = lambda clip: None) -> Iter
             missing: list[tuple[BenchCodec, int]] = []
             for codec, qp in plan.settings():
                 found = journal.find(empty_row(clip, codec, qp, plan.keyint))
-                if found is None or not picture_path(plan.out, found).exists():
+                if found is None or not _is_complete(found, plan.out):
                     missing.append((codec, qp))
                 else:
                     done += 1
@@ -90,6 +91,11 @@ def run(plan: Plan, on_clip: Callable[[Clip], None] = lambda clip: None) -> Iter
                 journal.add(row)
                 done += 1
                 yield Progress(row, done, plan.n_rows, False)
+
+
+def _is_complete(row: Measurement, out: Path) -> bool:
+    """Whether a row of an earlier run has all that this run would give it."""
+    return picture_path(out, row).exists() and (row.vmaf is not None or vmaf_command() is None)
 
 
 def picture_path(out: Path, row: Measurement) -> Path:
