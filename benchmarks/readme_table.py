@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
+from benchmarks.markdown import table
 from nvc.bench import Measurement, bd_table
 from nvc.bench.bd import METHOD
 from nvc.bench.results import read_csv
@@ -45,12 +46,12 @@ def _render_file(path: Path) -> str:
     said = path.with_suffix(".md")
     parts = [_conditions(rows)]
     for codec in own:
-        table = bd_table(rows, [name for name in names if name not in own], [codec])
-        if table:
+        figures = bd_table(rows, [name for name in names if name not in own], [codec])
+        if figures:
             parts.append(f"BD-rate of `{codec}` (below zero: fewer bytes at equal PSNR):")
-            parts.append(_markdown(bd_cells(table)))
+            parts.append(table(bd_cells(figures)))
     parts.append("Points and speed, means over the clips:")
-    parts.append(_markdown(_speed_cells(rows, names)))
+    parts.append(table(_speed_cells(rows, names)))
     if said.exists():
         parts.append(said.read_text("utf-8").strip())
     return "\n\n".join(parts)
@@ -85,12 +86,6 @@ def _speed_cells(rows: Sequence[Measurement], names: Sequence[str]) -> list[list
 
 def _mean(values: Sequence[float]) -> str:
     return f"{mean(values):.1f}" if values else "-"
-
-
-def _markdown(cells: Sequence[Sequence[str]]) -> str:
-    head, *body = cells
-    lines = [head, ["---", *("---:" for _ in head[1:])], *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -166,13 +166,13 @@ def bench(
 def _summarize(folders: tuple[Path, ...], out: Path | None) -> None:
     from nvc import bench as library
 
-    rows, notes = library.summarize(folders)
-    for line in library.format_bd(library.summary_table(rows)):
+    joined, notes = library.summarize(folders)
+    for line in library.format_bd(library.summary_table(joined)):
         click.echo(line)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     if out is not None:
-        library.write_summary(rows, out)
+        library.write_summary(joined, out, notes)
 
 
 class _BenchProgress:

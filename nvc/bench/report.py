@@ -12,11 +12,12 @@ from typing import Any
 from nvc.bench.bd import BdFigure
 from nvc.bench.measurement import MEASURED, Measurement
 from nvc.bench.plots import codec_colours, draw_curves, to_svg
-from nvc.bench.runner import PICTURES, SOURCE_PICTURE, picture_path
+from nvc.bench.runner import picture_path, source_path
 from nvc.bench.table import bd_cells
 
 REPORT = "report.html"
 _PAGE = Path(__file__).with_name("report_page.html")
+_SHOWN_POINTS = 4
 _DATA_MARK = "/*DATA*/null"
 _BODY_MARK = "<!--TABLES-->"
 _ROW_COLUMNS = (
@@ -65,7 +66,7 @@ def _data(rows: Sequence[Measurement], clips: Sequence[str], out: Path) -> dict[
         measured = [row for row in rows if row.clip == clip and row.origin == MEASURED and not row.error]
         shown = [row for row in _viewer_rows(measured) if picture_path(out, row).exists()]
         clip_data[clip] = {
-            "source": _embed(out / PICTURES / clip / SOURCE_PICTURE),
+            "source": _embed(source_path(out, clip)),
             "aspect": _aspect(rows, clip),
             "frame": measured[0].n_frames // 2 if measured else 0,
             "pictures": [_viewer_entry(row, picture_path(out, row)) for row in shown],
@@ -83,17 +84,31 @@ def _aspect(rows: Sequence[Measurement], clip: str) -> float:
 
 
 def _viewer_rows(rows: Sequence[Measurement]) -> list[Measurement]:
-    """Choose all points of nvc, or else of the first codec, and of the others those nearest in bitrate."""
+    """Choose points of nvc, or else of the first codec, and of the others those nearest in bitrate.
+
+    A page with every point of every codec would be too large for a browser.
+    """
     own = [row for row in rows if row.codec.startswith("nvc")]
     if not own:
         own = [row for row in rows if row.codec == rows[0].codec]
+    own = _spread(own, _SHOWN_POINTS)
     chosen = list(own)
-    for codec in dict.fromkeys(row.codec for row in rows if row not in own):
+    for codec in dict.fromkeys(row.codec for row in rows if row.codec not in {row.codec for row in own}):
         points = [row for row in rows if row.codec == codec]
         for target in own:
             nearest = min(points, key=lambda row: abs((row.bpp or 0) - (target.bpp or 0)))
             if nearest not in chosen:
                 chosen.append(nearest)
+    return chosen
+
+
+def _spread(rows: Sequence[Measurement], count: int) -> list[Measurement]:
+    """Choose `count` points per codec, the first and the last among them."""
+    chosen: list[Measurement] = []
+    for codec in dict.fromkeys(row.codec for row in rows):
+        points = [row for row in rows if row.codec == codec]
+        last = len(points) - 1
+        chosen += [points[i] for i in sorted({round(last * k / (count - 1)) for k in range(count)})]
     return chosen
 
 

@@ -18,7 +18,6 @@ from nvc.bench.results import Journal
 from nvc.errors import ConfigError
 
 PICTURES = "pictures"
-SOURCE_PICTURE = "source.webp"
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,7 @@ def run(plan: Plan, on_clip: Callable[[Clip], None] = lambda clip: None) -> Iter
         with tempfile.TemporaryDirectory(prefix=".raw-", dir=plan.out) as folder:
             clip = load_clip(path, plan.n_frames, Path(folder))
             on_clip(clip)
-            source = plan.out / PICTURES / clip.name / SOURCE_PICTURE
-            save_picture(clip[clip.n_frames // 2], source)
+            save_picture(clip[clip.n_frames // 2], source_path(plan.out, clip.name))
             missing: list[tuple[BenchCodec, int]] = []
             for codec, qp in plan.settings():
                 found = journal.find(empty_row(clip, codec, qp, plan.keyint))
@@ -96,6 +94,11 @@ def run(plan: Plan, on_clip: Callable[[Clip], None] = lambda clip: None) -> Iter
 def _is_complete(row: Measurement, out: Path) -> bool:
     """Whether a row of an earlier run has all that this run would give it."""
     return picture_path(out, row).exists() and (row.vmaf is not None or vmaf_command() is None)
+
+
+def source_path(out: Path, clip: str) -> Path:
+    """Name the picture of a clip's middle frame before coding, in lossless WebP."""
+    return out / PICTURES / clip / "source.webp"
 
 
 def picture_path(out: Path, row: Measurement) -> Path:

@@ -12,7 +12,7 @@ from nvc.bench.measure import save_picture, to_bgr
 from nvc.bench.measurement import Measurement
 from nvc.bench.plots import OWN_COLOUR, codec_colours, write_plots
 from nvc.bench.report import write_report
-from nvc.bench.runner import PICTURES, SOURCE_PICTURE, picture_path
+from nvc.bench.runner import picture_path, source_path
 from nvc.bench.table import describe_row, format_bd
 from nvc.media.synthetic import natural_clip
 
@@ -29,7 +29,7 @@ def report_of(
     (frame,) = natural_clip(32, 32, 1)
     for row in rows:
         save_picture(frame, picture_path(out, row))
-        save_picture(frame, out / PICTURES / row.clip / SOURCE_PICTURE)
+        save_picture(frame, source_path(out, row.clip))
     page = write_report(rows, bd_table(rows, ["x264_medium_ld"], ["nvc_s"]), out, ["a <note>"]).read_text()
     found = re.search(r"^const data = (.*);$", page, re.MULTILINE)
     assert found is not None
