@@ -34,9 +34,9 @@ _M_PERTURB = -6  # malloc.h: new memory holds the complement of the lowest byte;
 _FILLS = {"zeros": 0xFF, "0x55": 0xAA, "0xAA": 0x55, "0xFF": 0x100}
 COMMAND = "python -m benchmarks.anchor_check RESULTS --memory CLIP"
 _MEMORY_NOTE = """Bytes of x264_medium for the same frames and settings, 33 frames, when newly allocated
-memory holds zeros or other bytes. What is in it must not matter; where it does, x264's look-ahead reads what it
-never wrote, and a shipped row depends on what its process had done before. `nvc bench` gives x264 zeros, as
-a fresh process has."""
+memory holds zeros or other bytes. What is in it must not matter; where it does, x264's look-ahead reads what
+it never wrote, and a shipped row depends on what its process had done before. `nvc bench` gives x264 zeros,
+as a fresh process has."""
 
 
 @dataclass(frozen=True)

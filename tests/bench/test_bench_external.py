@@ -128,6 +128,19 @@ def test_program_that_hangs_is_stopped(tmp_path: Path) -> None:
     assert watch.cpu_s > 0.05
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell")
+def test_memory_is_that_of_the_program_alone(tmp_path: Path) -> None:
+    ballast = np.ones(200 << 20, np.uint8)
+    small, large = Stopwatch(), Stopwatch()
+    wait = "import time; time.sleep(0.1)"
+    small.run([sys.executable, "-c", wait], tmp_path / "log", 20)
+    large.run([sys.executable, "-c", f"b = b'x' * (100 << 20); {wait}"], tmp_path / "log", 20)
+    assert ballast.nbytes / (1 << 20) == 200
+    assert small.peak_mib is not None
+    assert large.peak_mib is not None
+    assert small.peak_mib < 100 < large.peak_mib < 200
+
+
 def test_program_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(NvcError, match="cannot run /nowhere/enc"):
         Stopwatch().run(["/nowhere/enc"], tmp_path / "log", 1)
