@@ -5,9 +5,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from bench_samples import curve_rows
 
-from nvc.bench import bd_table
+from nvc.bench import bd_table, report
 from nvc.bench.measure import save_picture, to_bgr
 from nvc.bench.measurement import Measurement
 from nvc.bench.plots import OWN_COLOUR, codec_colours, write_plots
@@ -89,3 +90,12 @@ def test_row_in_one_line() -> None:
     row = replace(ROWS[0], encode_fps=12.34, decode_fps=50.0)
     assert describe_row(row).endswith("nvc_s qp 0: 77 bytes, 0.0500 bpp, 30.000 dB, 12.3/50.0 fps")
     assert describe_row(replace(row, error="gone")).endswith("nvc_s qp 0: failed: gone")
+
+
+def test_viewer_has_fewer_points_where_pictures_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "_PICTURE_BYTES", 0)
+    _, data = report_of(ROWS, tmp_path)
+    pictures = data["clips"]["a </script> clip"]["pictures"]
+    assert [p["qp"] for p in pictures if p["codec"] == "nvc_s"] == [0, 2, 3]
