@@ -1,7 +1,7 @@
 """Are the anchors what they should be? Compares rows of `nvc bench` with benchmarks/anchors/, row by row.
 
     nvc bench CLIPS --anchors x264,x265,svtav1 --frames 33 --out RESULTS
-    python -m benchmarks.anchor_check RESULTS [--memory CLIP]...
+    python -m benchmarks.anchor_check RESULTS... [--memory CLIP]...
 
 writes results/anchor_check.md: all differences in bytes and PSNR, the BD-rate of x265 against x264 from both
 sets, and, of the clips after --memory, x264's bytes when new memory holds one thing or another.
@@ -32,7 +32,7 @@ _PSNR_ROUNDING_DB = 0.00011  # both are rounded to four digits
 _PAIRS = (("x264_medium_ld", "x265_medium_ld"), ("x264_medium", "x265_medium"))
 _M_PERTURB = -6  # malloc.h: new memory holds the complement of the lowest byte; 0 leaves it as it was
 _FILLS = {"zeros": 0xFF, "0x55": 0xAA, "0xAA": 0x55, "0xFF": 0x100}
-COMMAND = "python -m benchmarks.anchor_check RESULTS --memory CLIP"
+COMMAND = "python -m benchmarks.anchor_check RESULTS... --memory CLIP..."
 _MEMORY_NOTE = """Bytes of x264_medium for the same frames and settings, 33 frames, when newly allocated
 memory holds zeros or other bytes. What is in it must not matter; where it does, x264's look-ahead reads what
 it never wrote, and a shipped row depends on what its process had done before. `nvc bench` gives x264 zeros,
@@ -72,6 +72,8 @@ def compare(rows: Sequence[Measurement], shipped: ReferenceRows) -> Iterator[Dif
 
 def describe(differences: Sequence[Difference]) -> list[str]:
     """Lay out a line per codec and clip, then one per row that differs by more than rounding."""
+    same = sum(difference.is_rounding for difference in differences)
+    lines = [f"{len(differences)} rows are in both, {same} of them with the same bytes and PSNR.", ""]
     cells = [["codec", "clip", "rows", "the same", "bytes differ by", "PSNR differs by"]]
     groups: dict[tuple[str, str], list[Difference]] = {}
     for difference in differences:
@@ -83,7 +85,7 @@ def describe(differences: Sequence[Difference]) -> list[str]:
         cells.append(
             [codec, clip, str(len(group)), str(same), f"{worst_bytes:+.3f} %", f"{worst_psnr:+.4f} dB"]
         )
-    lines = [table(cells), ""]
+    lines += [table(cells), ""]
     different = [d for d in differences if not d.is_rounding]
     if different:
         cells = [["codec", "clip", "crf", "bytes", "shipped", "", "PSNR dB", "shipped"]]
@@ -145,15 +147,17 @@ def memory_lines(clip_paths: Sequence[Path], n_frames: int) -> list[str]:
 def main() -> None:
     """Write the comparison."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.anchor_check")
-    parser.add_argument("results", type=Path)
+    parser.add_argument("results", type=Path, nargs="+")
     parser.add_argument("--memory", type=Path, action="append", default=[], metavar="CLIP")
     parser.add_argument("--out", type=Path, default=RESULT)
     wanted = parser.parse_args()
-    differences = list(compare(read_results(wanted.results), load_references()))
-    same = sum(d.is_rounding for d in differences)
     lines = ["# Anchors of `nvc bench` beside the shipped rows", "", f"Made by `{COMMAND}`.", ""]
-    lines += [f"{len(differences)} rows are in both, {same} of them with the same bytes and PSNR.", ""]
-    lines += [*describe(differences), "## BD-rate", "", *bd_lines(differences)]
+    for folder in wanted.results:
+        differences = list(compare(read_results(folder), load_references()))
+        if not differences:
+            raise SystemExit(f"{folder} has no rows of the shipped ones' pictures")
+        lines += [f"## {max(d.measured.n_frames for d in differences)} frames", "", *describe(differences)]
+        lines += bd_lines(differences)
     if wanted.memory:
         lines += ["## x264 and its memory", "", _MEMORY_NOTE, "", *memory_lines(wanted.memory, 33)]
     wanted.out.write_text("\n".join(lines).rstrip() + "\n", "utf-8")
