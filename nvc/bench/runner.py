@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,6 +20,7 @@ from nvc.bench.results import Journal
 from nvc.errors import ConfigError
 
 PICTURES = "pictures"
+_RAW = ".raw-"
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,11 @@ def run(plan: Plan, on_clip: Callable[[Clip], None] = lambda clip: None) -> Iter
     an error. Raises MediaError if a clip cannot be read, OSError if the folder cannot be written.
     """
     plan.out.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(plan.out)
     journal = Journal(plan.out)
     done = 0
     for path in plan.clips:
-        with tempfile.TemporaryDirectory(prefix=".raw-", dir=plan.out) as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{_RAW}{os.getpid()}-", dir=plan.out) as folder:
             clip = load_clip(path, plan.n_frames, Path(folder))
             on_clip(clip)
             save_picture(clip[clip.n_frames // 2], source_path(plan.out, clip.name))
@@ -94,6 +98,14 @@ def run(plan: Plan, on_clip: Callable[[Clip], None] = lambda clip: None) -> Iter
 def _is_complete(row: Measurement, out: Path) -> bool:
     """Whether a row of an earlier run has all that this run would give it."""
     return picture_path(out, row).exists() and (row.vmaf is not None or vmaf_command() is None)
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Remove the raw planes of runs that were killed; a run that is still alive keeps its own."""
+    for folder in out.glob(_RAW + "*"):
+        process = folder.name.removeprefix(_RAW).split("-")[0]
+        if process.isdecimal() and not Path("/proc", process).exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def source_path(out: Path, clip: str) -> Path:
