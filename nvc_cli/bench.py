@@ -167,12 +167,12 @@ def _summarize(folders: tuple[Path, ...], out: Path | None) -> None:
     from nvc import bench as library
 
     joined, notes = library.summarize(folders)
+    if out is not None:
+        library.write_summary(joined, out, notes)
     for line in library.format_bd(library.summary_table(joined)):
         click.echo(line)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
-    if out is not None:
-        library.write_summary(joined, out, notes)
 
 
 class _BenchProgress:
