@@ -8,10 +8,10 @@ from pathlib import Path
 import av
 import pytest
 from av.video.frame import PictureType
-from bench_samples import ANCHORS
+from bench_samples import ANCHORS, write_clip
 
 from nvc.bench import select_anchors
-from nvc.bench.clip import Clip
+from nvc.bench.clip import Clip, load_clip
 from nvc.bench.ffmpeg_codec import FfmpegCodec, ffmpeg_codecs, without_sei
 from nvc.bench.measure import measure
 from nvc.errors import ConfigError
@@ -29,6 +29,17 @@ def test_codes_and_decodes(codec: FfmpegCodec, clip: Clip, tmp_path: Path) -> No
     assert row.psnr_db > 25
     assert len(row.frames) == clip.n_frames
     assert (tmp_path / "picture.webp").stat().st_size > 100
+
+
+@pytest.mark.parametrize("name", ["x264_medium", "x265_medium", "svtav1_p8", "vp9_c2_ld", "mpeg2_ld"])
+@pytest.mark.parametrize(("width", "height"), [(101, 75), (100, 75), (101, 74)])
+def test_odd_sizes(name: str, width: int, height: int, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "odd.y4m", width=width, height=height, n_frames=2)
+    (codec,) = select_anchors([name])
+    row = measure(load_clip(path, None, tmp_path), codec, codec.qps[1], -1, tmp_path / "picture.webp")
+    assert row.error == ""
+    assert (row.width, row.height) == (width, height)
+    assert min(frame.psnr_y_db for frame in row.frames) > 25
 
 
 @pytest.mark.parametrize("codec", ALL, ids=lambda codec: codec.name)
