@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import copy
-import time
 from collections.abc import Callable
 
 import torch
 
+from benchmarks.in_turn import fastest_in_turn
 from nvc.models.layers import Depthwise, Pointwise, ProductLayer
 
 
@@ -33,17 +33,6 @@ def int8_product(width: int, positions: int) -> Callable[[], object]:
     a = torch.randint(-127, 128, (positions, width), dtype=torch.int8)
     b = torch.randint(-127, 128, (width, width), dtype=torch.int8)
     return lambda: torch._int_mm(a, b)
-
-
-def fastest_in_turn(forms: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Run all forms once per round and return each one's shortest time in seconds."""
-    times = dict.fromkeys(forms, float("inf"))
-    for _ in range(rounds):
-        for name, run in forms.items():
-            start = time.perf_counter()
-            run()
-            times[name] = min(times[name], time.perf_counter() - start)
-    return times
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
     python -m benchmarks.readme_table            rewrites README.md
     python -m benchmarks.readme_table --check    fails if it would change anything
 
-Each results/NAME.csv is a results.csv of `nvc bench`; NAME.md beside it says on which machine and with
-which command it was made.
+Each results/NAME.csv is a results.csv of `nvc bench`; NAME.md beside it has a heading, the command, and on
+which machine it was run. Of a result come these words, the conditions that the rows tell, and the tables.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
+from benchmarks.markdown import table
 from nvc.bench import Measurement, bd_table
 from nvc.bench.bd import METHOD
 from nvc.bench.results import read_csv
@@ -21,13 +22,18 @@ from nvc.bench.table import bd_cells
 
 ROOT = Path(__file__).resolve().parents[1]
 README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results"
+PROTOCOL = (
+    "Size is that of the whole file (nvc) or elementary stream; quality is the mean of each frame's PSNR, "
+    f"(6 Y + U + V) / 8; Bjontegaard deltas by {METHOD} interpolation; * marks curves that share under half "
+    "of their PSNR range. `_ld`, `hm_ld*` and `vtm_ldb` code in display order as nvc does; others look ahead."
+)
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 
 
 def render(results: Path) -> str:
     """Return the figures of all result files as Markdown."""
     parts = [_render_file(path) for path in sorted(results.glob("*.csv"))]
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join([*parts, PROTOCOL] if parts else [])
 
 
 def insert(readme: str, figures: str) -> str:
@@ -43,30 +49,28 @@ def _render_file(path: Path) -> str:
     names = list(dict.fromkeys(row.codec for row in rows))
     own = [name for name in names if name.startswith("nvc")]
     said = path.with_suffix(".md")
-    parts = [_conditions(rows)]
+    parts = [said.read_text("utf-8").strip()] if said.exists() else []
+    parts.append(_conditions(rows))
     for codec in own:
-        table = bd_table(rows, [name for name in names if name not in own], [codec])
-        if table:
+        figures = bd_table(rows, [name for name in names if name not in own], [codec])
+        if figures:
             parts.append(f"BD-rate of `{codec}` (below zero: fewer bytes at equal PSNR):")
-            parts.append(_markdown(bd_cells(table)))
-    parts.append("Points and speed, means over the clips:")
-    parts.append(_markdown(_speed_cells(rows, names)))
-    if said.exists():
-        parts.append(said.read_text("utf-8").strip())
+            parts.append(table(bd_cells(figures)))
+    parts.append("<details><summary>Points and speed, means over the clips</summary>")
+    parts.append(table(_speed_cells(rows, names)))
+    parts.append("</details>")
     return "\n\n".join(parts)
 
 
 def _conditions(rows: Sequence[Measurement]) -> str:
     frames = sorted({row.n_frames for row in rows})
     keyints = sorted({row.keyint for row in rows})
-    count = f"{frames[0]} frames" if len(frames) == 1 else f"{frames[0]} to {frames[-1]} frames"
+    count = f"{frames[0]} to {frames[-1]} frames" if len(frames) > 1 else f"{frames[0]} frames"
+    if frames == [1]:
+        count = "frame"
     period = "one keyframe" if keyints == [-1] else f"keyint {', '.join(map(str, keyints))}"
     clips = len({row.clip for row in rows})
-    return (
-        f"{clips} clips, the first {count} of each, {period}. Size is that of the whole file (nvc) or "
-        f"elementary stream; quality is the mean of each frame's PSNR, (6 Y + U + V) / 8; Bjontegaard "
-        f"deltas by {METHOD} interpolation; * marks curves that share less than half of their PSNR range."
-    )
+    return f"{clips} clips, the first {count} of each, {period}."
 
 
 def _speed_cells(rows: Sequence[Measurement], names: Sequence[str]) -> list[list[str]]:
@@ -85,12 +89,6 @@ def _speed_cells(rows: Sequence[Measurement], names: Sequence[str]) -> list[list
 
 def _mean(values: Sequence[float]) -> str:
     return f"{mean(values):.1f}" if values else "-"
-
-
-def _markdown(cells: Sequence[Sequence[str]]) -> str:
-    head, *body = cells
-    lines = [head, ["---", *("---:" for _ in head[1:])], *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def main(arguments: Sequence[str]) -> int:

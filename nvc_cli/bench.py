@@ -22,6 +22,16 @@ def _names(ctx: click.Context, option: click.Parameter, value: str) -> tuple[str
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+def _protocols(ctx: click.Context, option: click.Parameter, value: str) -> tuple[str, ...]:
+    from nvc.bench.codec import PROTOCOLS
+
+    names = _names(ctx, option, value)
+    for name in names:
+        if name not in PROTOCOLS:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(PROTOCOLS)}.")
+    return names
+
+
 def _qps(ctx: click.Context, option: click.Parameter, value: str) -> tuple[int, ...]:
     try:
         return tuple(dict.fromkeys(int(part) for part in value.split(",")))
@@ -76,17 +86,21 @@ def _anchor_qps(
     help="TOML file that says how to run another encoder; repeatable.",
 )
 @click.option(
-    "--protocols", callback=_names, default="ld,default", show_default=True, help="Which anchors' modes."
+    "--protocols",
+    callback=_protocols,
+    default="ld,default",
+    show_default=True,
+    help="Which anchors' modes: ld (display order, no look-ahead), default, intra (HM, VTM).",
 )
 @click.option(
     "--references",
     callback=_names,
-    default="hm_ldp,hm_ldb,vtm_ldb,vtm17_ldb,vvenc_medium",
+    default="hm_ldp,hm_ldb,vtm_ldb,vtm17_ldb,vvenc_medium,hm_intra,vtm_intra",
     show_default=True,
     help="Shipped rows to add where clip, frames and keyint are the same; '' for none.",
 )
 @click.option(
-    "--qps", callback=_qps, default="20,28,36,44", show_default=True, help="Quality settings of nvc."
+    "--qps", callback=_qps, default="4,12,20,28,36,44", show_default=True, help="Quality settings of nvc."
 )
 @click.option("--no-nvc", is_flag=True, help="Measure the anchors only.")
 @options.frames_option
@@ -132,7 +146,7 @@ def bench(
         raise click.UsageError("Missing option '--out'.")
     from nvc import bench as library
 
-    external, missing = library.find_external(places, templates, anchor_qps)
+    external, missing = library.find_external(places, templates, anchor_qps, protocols)
     outside = {name for codec in external for name in (codec.name, codec.template.name)}
     inside = {name: values for name, values in anchor_qps.items() if name not in outside}
     codecs: list[library.BenchCodec] = [*library.select_anchors(anchors, protocols, inside), *external]
@@ -152,13 +166,13 @@ def bench(
 def _summarize(folders: tuple[Path, ...], out: Path | None) -> None:
     from nvc import bench as library
 
-    rows, notes = library.summarize(folders)
-    for line in library.format_bd(library.summary_table(rows)):
+    joined, notes = library.summarize(folders)
+    if out is not None:
+        library.write_summary(joined, out, notes)
+    for line in library.format_bd(library.summary_table(joined)):
         click.echo(line)
     for note in notes:
         click.echo(f"Note: {note}", err=True)
-    if out is not None:
-        library.write_summary(rows, out)
 
 
 class _BenchProgress:

@@ -1,6 +1,6 @@
 """The benchmark behind `nvc bench`: codes real clips with nvc and with other encoders, and compares them.
 
-It measures; it never prints. It needs the extra `bench` (matplotlib, bjontegaard, pytorch-msssim).
+It measures; it never prints. It needs the extra `bench` (matplotlib, bjontegaard).
 """
 
 from __future__ import annotations

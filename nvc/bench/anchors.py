@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from nvc.bench.codec import DEFAULT, LOW_DELAY
+from nvc.bench.codec import PROTOCOLS
 from nvc.bench.ffmpeg_codec import FfmpegCodec, ffmpeg_codecs
 from nvc.errors import ConfigError
-
-PROTOCOLS = (LOW_DELAY, DEFAULT)
 
 
 def select_anchors(

@@ -71,7 +71,7 @@ def benchmark(
 
 def require_extra() -> None:
     """Raise NvcError if a package of the extra `bench` is missing."""
-    for package in ("bjontegaard", "matplotlib", "pytorch_msssim"):
+    for package in ("bjontegaard", "matplotlib"):
         if importlib.util.find_spec(package) is None:
             raise NvcError(f"nvc bench needs the package {package}: pip install 'nvc[bench]'")
 

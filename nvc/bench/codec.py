@@ -12,7 +12,8 @@ from nvc.bench.stopwatch import Stopwatch
 from nvc.frames import Frame
 
 LOW_DELAY, DEFAULT, INTRA = "ld", "default", "intra"
-"""Protocols. ld: in display order, no look-ahead, no B frames. default: as the encoder likes it."""
+PROTOCOLS = (LOW_DELAY, DEFAULT, INTRA)
+"""ld: in display order, no look-ahead, no B frames. default: as the encoder likes it. intra: frames alone."""
 
 
 @dataclass
@@ -38,8 +39,6 @@ class BenchCodec(ABC):
     protocol: str
     qps: tuple[int, ...]
     """Quality settings to measure, on this codec's own scale."""
-    kmac_per_pixel: float | None = None
-    """Multiplications of the decoder, for networks only."""
     parameters: int | None = None
 
     @property
@@ -50,6 +49,10 @@ class BenchCodec(ABC):
     @abstractmethod
     def settings(self, qp: int, keyint: int) -> str:
         """Return the settings as a command line of the public tool."""
+
+    def kmac_per_pixel(self, n_frames: int, keyint: int) -> float | None:
+        """Return the decoder's kMAC per luma pixel, mean over the frames; for networks only."""
+        return None
 
     @abstractmethod
     def code(self, clip: Clip, qp: int, keyint: int, folder: Path) -> Coded:

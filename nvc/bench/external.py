@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nvc.bench.clip import Clip, raw_frames
-from nvc.bench.codec import BenchCodec, Coded
+from nvc.bench.codec import PROTOCOLS, BenchCodec, Coded
 from nvc.bench.stopwatch import Stopwatch
 from nvc.bench.template import BUILT_IN, Mode, Template, read_template
 from nvc.errors import ConfigError, NvcError
@@ -33,6 +33,8 @@ class ExternalCodec(BenchCodec):
     programs: tuple[tuple[str, str], ...]
     """Paths of encoder, decoder and config, as they stand in the commands."""
     digest: str
+    only_keyint: str = ""
+    """The mode's own word for a keyint, where it has one."""
     timeout_s: float = DEFAULT_TIMEOUT_S
 
     @property
@@ -91,6 +93,8 @@ class ExternalCodec(BenchCodec):
         }
 
     def _keyint(self, keyint: int) -> str:
+        if self.only_keyint:
+            return self.only_keyint
         return self.template.endless if keyint < 0 else str(keyint)
 
 
@@ -98,11 +102,13 @@ def find_external(
     places: Mapping[str, str],
     templates: Sequence[Path] = (),
     qps: Mapping[str, tuple[int, ...]] | None = None,
+    protocols: Sequence[str] = PROTOCOLS,
 ) -> tuple[list[ExternalCodec], list[str]]:
     """Find the programs of built-in templates (by name: the path of a program or folder) and of others.
 
-    Returns the codecs, and a line for each program that is missing. `qps` replaces the quality settings of a
-    template or mode. Raises ConfigError for an unknown name or a wrong template.
+    Returns the codecs of their modes in `protocols`, and a line for each one whose program is missing. `qps`
+    replaces the quality settings of a template or mode. Raises ConfigError for an unknown name or a wrong
+    template.
     """
     known = {path.stem: path for path in sorted(BUILT_IN.glob("*.toml"))}
     wanted: list[tuple[Template, str | None]] = []
@@ -114,7 +120,7 @@ def find_external(
     codecs: list[ExternalCodec] = []
     missing: list[str] = []
     for template, where in wanted:
-        for mode in template.modes:
+        for mode in (mode for mode in template.modes if mode.protocol in protocols):
             try:
                 codecs.append(_locate(template, mode, where, qps or {}))
             except FileNotFoundError as exc:
@@ -135,7 +141,9 @@ def _locate(
         digest.update(path.read_bytes())
     paths = tuple((name, str(path)) for name, path in programs)
     chosen = qps.get(mode.name, qps.get(template.name, template.qps))
-    return ExternalCodec(mode.name, mode.protocol, chosen, template, paths, digest.hexdigest()[:12])
+    return ExternalCodec(
+        mode.name, mode.protocol, chosen, template, paths, digest.hexdigest()[:12], mode.keyint
+    )
 
 
 def _find_program(names: Sequence[str], place: Path | None) -> Path:

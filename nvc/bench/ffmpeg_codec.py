@@ -9,10 +9,11 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
+import numpy as np
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -48,6 +49,8 @@ class FfmpegCodec(BenchCodec):
     qps: tuple[int, ...]
     endless: str = "-1"
     """The encoder's word for a keyint without end."""
+    even_sizes: bool = False
+    """Whether it takes even sizes only: others are padded with the last column and row, and cut again."""
 
     @property
     def version(self) -> str:
@@ -65,7 +68,7 @@ class FfmpegCodec(BenchCodec):
         if self.encoder == "libx264":
             packets = [(pts, without_sei(data)) for pts, data in packets]
         sizes = [len(data) for _, data in sorted(packets, key=lambda packet: packet[0])]
-        return Coded(sum(sizes), sizes, self._decode(packets, decode), encode, decode)
+        return Coded(sum(sizes), sizes, self._decode(clip, packets, decode), encode, decode)
 
     def _options(self, qp: int, keyint: int) -> dict[str, str]:
         word = self.endless if keyint < 0 else str(keyint)
@@ -75,19 +78,22 @@ class FfmpegCodec(BenchCodec):
         os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 would write its settings to stderr
         codec = av.CodecContext.create(self.encoder, "w")
         assert isinstance(codec, VideoCodecContext)
-        codec.width, codec.height, codec.pix_fmt = clip.width, clip.height, "yuv420p"
+        pad_x, pad_y = (clip.width % 2, clip.height % 2) if self.even_sizes else (0, 0)
+        codec.width, codec.height = clip.width + pad_x, clip.height + pad_y
+        codec.pix_fmt = "yuv420p"
         codec.time_base, codec.framerate = 1 / clip.frame_rate, clip.frame_rate
         codec.thread_count = 1
         codec.options = options
         packets: list[Packet[av.VideoStream]] = []
         for frame in clip:
-            picture = to_picture(frame)
+            luma = np.pad(frame.y, ((0, pad_y), (0, pad_x)), "edge") if pad_x or pad_y else frame.y
+            picture = to_picture(replace(frame, y=luma))
             picture.pts, picture.time_base = frame.pts, codec.time_base
             packets += codec.encode(picture)
         packets += codec.encode(None)
         return [(packet.pts or 0, bytes(packet)) for packet in packets]
 
-    def _decode(self, packets: list[tuple[int, bytes]], watch: Stopwatch) -> Iterator[Frame]:
+    def _decode(self, clip: Clip, packets: list[tuple[int, bytes]], watch: Stopwatch) -> Iterator[Frame]:
         with watch:
             codec = av.CodecContext.create(self.decoder, "r")
             assert isinstance(codec, VideoCodecContext)
@@ -97,7 +103,7 @@ class FfmpegCodec(BenchCodec):
             with watch:
                 pictures = codec.decode(Packet(data) if data is not None else None)
             for picture in pictures:
-                yield _to_frame(picture, count)
+                yield _to_frame(picture, count, clip.width, clip.height)
                 count += 1
 
 
@@ -121,10 +127,11 @@ def zeroed_memory() -> Iterator[None]:
         mallopt(_M_PERTURB, 0)
 
 
-def _to_frame(picture: VideoFrame, index: int) -> Frame:
+def _to_frame(picture: VideoFrame, index: int, width: int, height: int) -> Frame:
     if picture.format.name not in ("yuv420p", "yuvj420p"):
         raise MediaError(f"decoded pictures are {picture.format.name}, expected 8-bit 4:2:0")
-    return Frame(*PlaneReader(picture, Colour()).read(picture), pts=index, duration=1)
+    y, u, v = PlaneReader(picture, Colour()).read(picture)
+    return Frame(y[:height, :width], u, v, pts=index, duration=1)
 
 
 def without_sei(data: bytes) -> bytes:
@@ -167,6 +174,7 @@ def _x264(preset: str) -> list[FfmpegCodec]:
         decoder="h264",
         qps=_CRF_H26X,
         endless="infinite",
+        even_sizes=True,
     )
 
 
@@ -182,6 +190,7 @@ def _x265(preset: str) -> list[FfmpegCodec]:
         encoder="libx265",
         decoder="hevc",
         qps=_CRF_H26X,
+        even_sizes=True,
     )
 
 

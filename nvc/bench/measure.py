@@ -35,7 +35,7 @@ def empty_row(clip: Clip, codec: BenchCodec, qp: int, keyint: int) -> Measuremen
         version=codec.version,
         settings=codec.settings(qp, keyint),
         qp=qp,
-        kmac_per_pixel=codec.kmac_per_pixel,
+        kmac_per_pixel=codec.kmac_per_pixel(clip.n_frames, keyint),
         parameters=codec.parameters,
     )
 
@@ -77,8 +77,6 @@ def to_bgr(frame: Frame) -> npt.NDArray[np.uint8]:
 def _fill(row: Measurement, clip: Clip, coded: Coded, quality: Quality) -> Measurement:
     y, u, v = (float(value) for value in np.mean(quality.psnr_db, axis=0))
     bits = coded.size_bytes * 8
-    sizes: list[int | None] = [*coded.frame_bytes] if len(coded.frame_bytes) == clip.n_frames else []
-    frames = zip(sizes or [None] * clip.n_frames, quality.psnr_db, strict=True)
     return _with(
         row,
         size_bytes=coded.size_bytes,
@@ -88,8 +86,8 @@ def _fill(row: Measurement, clip: Clip, coded: Coded, quality: Quality) -> Measu
         psnr_u_db=round(u, 4),
         psnr_v_db=round(v, 4),
         psnr_db=round(psnr_yuv_db((y, u, v)), 4),
-        ms_ssim=_rounded(quality.ms_ssim, 6),
-        vmaf=_rounded(quality.vmaf, 4),
+        ms_ssim=_mean(quality.ms_ssim, 6),
+        vmaf=_mean(quality.vmaf, 4),
         encode_wall_s=round(coded.encode.wall_s, 4),
         encode_cpu_s=round(coded.encode.cpu_s, 4),
         encode_fps=round(clip.n_frames / max(coded.encode.wall_s, 1e-6), 3),
@@ -98,12 +96,29 @@ def _fill(row: Measurement, clip: Clip, coded: Coded, quality: Quality) -> Measu
         decode_cpu_s=round(coded.decode.cpu_s, 4),
         decode_fps=round(clip.n_frames / max(coded.decode.wall_s, 1e-6), 3),
         decode_peak_mib=_rounded(coded.decode.peak_mib, 1),
-        frames=tuple(FrameFigures(size, *(round(p, 4) for p in psnr)) for size, psnr in frames),
+        frames=tuple(_frame_figures(coded, quality, index) for index in range(clip.n_frames)),
+    )
+
+
+def _frame_figures(coded: Coded, quality: Quality, index: int) -> FrameFigures:
+    y, u, v = quality.psnr_db[index]
+    knows_sizes = len(coded.frame_bytes) == len(quality.psnr_db)
+    return FrameFigures(
+        coded.frame_bytes[index] if knows_sizes else None,
+        round(y, 4),
+        round(u, 4),
+        round(v, 4),
+        round(quality.ms_ssim[index], 6) if quality.ms_ssim else None,
+        round(quality.vmaf[index], 4) if quality.vmaf else None,
     )
 
 
 def _with(row: Measurement, **figures: object) -> Measurement:
     return replace(row, **figures)  # type: ignore[arg-type]
+
+
+def _mean(values: list[float], digits: int) -> float | None:
+    return round(sum(values) / len(values), digits) if values else None
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

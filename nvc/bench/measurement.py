@@ -10,12 +10,14 @@ MEASURED = "measured"
 
 @dataclass(frozen=True)
 class FrameFigures:
-    """Size and quality of one frame, in display order; the size is None where the codec does not tell."""
+    """Size and quality of one frame, in display order; None where a figure could not be had."""
 
     size_bytes: int | None
     psnr_y_db: float
     psnr_u_db: float
     psnr_v_db: float
+    ms_ssim: float | None = None
+    vmaf: float | None = None
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Measurement:
     """One clip, coded once, decoded again and compared; the fields are the columns of results.csv.
 
     psnr_*_db: mean over the frames of each frame's PSNR; psnr_db: (6 Y + U + V) / 8 of these.
-    ms_ssim: mean over the frames, luma; None where the pictures are too small for it. vmaf: mean.
+    ms_ssim: mean over the frames, luma; None where the pictures are too small for it. vmaf: mean, of the
+    default model. kmac_per_pixel: of the decoder, mean over the frames.
     *_wall_s, *_cpu_s: seconds of coding alone, without reading the source or writing a report.
     *_peak_mib: resident memory of the whole process at its highest.
     origin: "measured" here, or the file that the row was taken from. error: why there are no figures.

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bitstream_spec import FramePacket, StreamReader
 from nvc.bench.clip import Clip
@@ -29,7 +30,8 @@ class NvcCodec(BenchCodec):
     preset: str = "medium"
     device: str = "cpu"
     threads: int = 1
-    kmac_per_pixel: float | None = None
+    kmac_per_pixel_intra: float | None = None
+    kmac_per_pixel_inter: float | None = None
     parameters: int | None = None
     protocol: str = LOW_DELAY
 
@@ -43,6 +45,13 @@ class NvcCodec(BenchCodec):
             f"nvc encode --model {self.model} --preset {self.preset} --qp {qp} --keyint {keyint} "
             f"--no-scene-cut {where}"
         )
+
+    def kmac_per_pixel(self, n_frames: int, keyint: int) -> float | None:
+        intra, inter = self.kmac_per_pixel_intra, self.kmac_per_pixel_inter
+        if intra is None or inter is None:
+            return None
+        n_intra = -(-n_frames // keyint) if keyint > 0 else 1
+        return round((n_intra * intra + (n_frames - n_intra) * inter) / n_frames, 3)
 
     def code(self, clip: Clip, qp: int, keyint: int, folder: Path) -> Coded:
         import nvc
@@ -86,7 +95,6 @@ def make_nvc_codec(model: str, qps: tuple[int, ...], preset: str, device: str, t
     # By its id the encoder and the decoder share one copy; a file elsewhere has no id that is known.
     is_installed = any(other.model_id == entry.model_id for other in installed_models())
     name = f"nvc_{entry.name}" + ("" if preset == "medium" else f"_{preset}")
-    kmac = entry.card.get("decode_kmac_per_pixel_inter")
     parameters = entry.card.get("parameters")
     return NvcCodec(
         name=name,
@@ -96,9 +104,14 @@ def make_nvc_codec(model: str, qps: tuple[int, ...], preset: str, device: str, t
         preset=preset,
         device=device,
         threads=threads,
-        kmac_per_pixel=float(kmac) if kmac is not None else None,
+        kmac_per_pixel_intra=_number(entry.card.get("decode_kmac_per_pixel_intra")),
+        kmac_per_pixel_inter=_number(entry.card.get("decode_kmac_per_pixel_inter")),
         parameters=int(parameters) if parameters is not None else None,
     )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def program_id() -> str:

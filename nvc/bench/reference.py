@@ -15,7 +15,7 @@ from nvc.bench.codec import DEFAULT, INTRA, LOW_DELAY
 from nvc.bench.measurement import Measurement
 from nvc.errors import NvcError
 
-DEFAULT_REFERENCES = ("hm_ldp", "hm_ldb", "vtm_ldb", "vtm17_ldb", "vvenc_medium")
+DEFAULT_REFERENCES = ("hm_ldp", "hm_ldb", "vtm_ldb", "vtm17_ldb", "vvenc_medium", "hm_intra", "vtm_intra")
 _ROWS, _WHOLE_ROWS, _MD5S = "anchors.csv", "vtm17_ldb_per_sequence.csv", "md5.csv"
 _WHOLE = "vtm17_ldb"
 """VTM 17 low-delay B on whole sequences, as published."""

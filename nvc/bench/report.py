@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nvc.bench.bd import BdFigure
 from nvc.bench.measurement import MEASURED, Measurement
 from nvc.bench.plots import codec_colours, draw_curves, to_svg
-from nvc.bench.runner import PICTURES, SOURCE_PICTURE, picture_path
+from nvc.bench.runner import picture_path, source_path
 from nvc.bench.table import bd_cells
 
 REPORT = "report.html"
 _PAGE = Path(__file__).with_name("report_page.html")
+_MOST_POINTS, _LEAST_POINTS = 8, 3
+_PICTURE_BYTES = 32 << 20
+"""As much as the viewer's pictures may take together, or the page would be too large for a browser."""
 _DATA_MARK = "/*DATA*/null"
 _BODY_MARK = "<!--TABLES-->"
 _ROW_COLUMNS = (
@@ -34,8 +37,10 @@ _ROW_COLUMNS = (
     ("encode_cpu_s", "encode CPU s"),
     ("decode_fps", "decode fps"),
     ("decode_cpu_s", "decode CPU s"),
+    ("encode_peak_mib", "encode peak MiB"),
     ("decode_peak_mib", "decode peak MiB"),
     ("kmac_per_pixel", "kMAC/pixel"),
+    ("parameters", "parameters"),
     ("origin", "origin"),
 )
 
@@ -59,11 +64,12 @@ def write_report(
 def _data(rows: Sequence[Measurement], clips: Sequence[str], out: Path) -> dict[str, Any]:
     """Collect what the page's script shows: pictures for the viewer, figures per frame."""
     clip_data = {}
-    for clip in clips:
-        measured = [row for row in rows if row.clip == clip and row.origin == MEASURED and not row.error]
-        shown = [row for row in _viewer_rows(measured) if picture_path(out, row).exists()]
+    by_clip = {clip: [row for row in _measured(rows) if row.clip == clip] for clip in clips}
+    count = _affordable_points(by_clip, out)
+    for clip, measured in by_clip.items():
+        shown = [row for row in _viewer_rows(measured, count) if picture_path(out, row).exists()]
         clip_data[clip] = {
-            "source": _embed(out / PICTURES / clip / SOURCE_PICTURE),
+            "source": _embed(source_path(out, clip)),
             "aspect": _aspect(rows, clip),
             "frame": measured[0].n_frames // 2 if measured else 0,
             "pictures": [_viewer_entry(row, picture_path(out, row)) for row in shown],
@@ -75,23 +81,48 @@ def _data(rows: Sequence[Measurement], clips: Sequence[str], out: Path) -> dict[
     return {"clips": clip_data, "colours": codec_colours(row.codec for row in rows)}
 
 
+def _measured(rows: Sequence[Measurement]) -> list[Measurement]:
+    return [row for row in rows if row.origin == MEASURED and not row.error]
+
+
+def _affordable_points(by_clip: Mapping[str, Sequence[Measurement]], out: Path) -> int:
+    """Return how many points of nvc each clip's viewer can have."""
+    for count in range(_MOST_POINTS, _LEAST_POINTS, -1):
+        chosen = (row for rows in by_clip.values() for row in _viewer_rows(rows, count))
+        pictures = (picture_path(out, row) for row in chosen)
+        if sum(picture.stat().st_size for picture in pictures if picture.exists()) <= _PICTURE_BYTES:
+            return count
+    return _LEAST_POINTS
+
+
 def _aspect(rows: Sequence[Measurement], clip: str) -> float:
     first = next(row for row in rows if row.clip == clip)
     return round(first.width / first.height, 4)
 
 
-def _viewer_rows(rows: Sequence[Measurement]) -> list[Measurement]:
-    """Choose all points of nvc, or else of the first codec, and of the others those nearest in bitrate."""
+def _viewer_rows(rows: Sequence[Measurement], count: int) -> list[Measurement]:
+    """Choose `count` points of nvc, or else of the first codec; of the others those nearest in bitrate."""
     own = [row for row in rows if row.codec.startswith("nvc")]
     if not own:
         own = [row for row in rows if row.codec == rows[0].codec]
+    own = _spread(own, count)
     chosen = list(own)
-    for codec in dict.fromkeys(row.codec for row in rows if row not in own):
+    for codec in dict.fromkeys(row.codec for row in rows if row.codec not in {row.codec for row in own}):
         points = [row for row in rows if row.codec == codec]
         for target in own:
             nearest = min(points, key=lambda row: abs((row.bpp or 0) - (target.bpp or 0)))
             if nearest not in chosen:
                 chosen.append(nearest)
+    return chosen
+
+
+def _spread(rows: Sequence[Measurement], count: int) -> list[Measurement]:
+    """Choose `count` points per codec, the first and the last among them."""
+    chosen: list[Measurement] = []
+    for codec in dict.fromkeys(row.codec for row in rows):
+        points = [row for row in rows if row.codec == codec]
+        last = len(points) - 1
+        chosen += [points[i] for i in sorted({round(last * k / (count - 1)) for k in range(count)})]
     return chosen
 
 

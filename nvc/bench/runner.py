@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,11 +15,12 @@ from nvc.bench.clip import Clip, load_clip, unique_names
 from nvc.bench.codec import BenchCodec
 from nvc.bench.measure import empty_row, measure, save_picture
 from nvc.bench.measurement import Measurement
+from nvc.bench.measures import vmaf_command
 from nvc.bench.results import Journal
 from nvc.errors import ConfigError
 
 PICTURES = "pictures"
-SOURCE_PICTURE = "source.webp"
+_RAW = ".raw-"
 
 
 @dataclass(frozen=True)
@@ -70,18 +73,18 @@ def run(plan: Plan, on_clip: Callable[[Clip], None] = lambda clip: None) -> Iter
     an error. Raises MediaError if a clip cannot be read, OSError if the folder cannot be written.
     """
     plan.out.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(plan.out)
     journal = Journal(plan.out)
     done = 0
     for path in plan.clips:
-        with tempfile.TemporaryDirectory(prefix=".raw-", dir=plan.out) as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{_RAW}{os.getpid()}-", dir=plan.out) as folder:
             clip = load_clip(path, plan.n_frames, Path(folder))
             on_clip(clip)
-            source = plan.out / PICTURES / clip.name / SOURCE_PICTURE
-            save_picture(clip[clip.n_frames // 2], source)
+            save_picture(clip[clip.n_frames // 2], source_path(plan.out, clip.name))
             missing: list[tuple[BenchCodec, int]] = []
             for codec, qp in plan.settings():
                 found = journal.find(empty_row(clip, codec, qp, plan.keyint))
-                if found is None or not picture_path(plan.out, found).exists():
+                if found is None or not _is_complete(found, plan.out):
                     missing.append((codec, qp))
                 else:
                     done += 1
@@ -90,6 +93,24 @@ def run(plan: Plan, on_clip: Callable[[Clip], None] = lambda clip: None) -> Iter
                 journal.add(row)
                 done += 1
                 yield Progress(row, done, plan.n_rows, False)
+
+
+def _is_complete(row: Measurement, out: Path) -> bool:
+    """Whether a row of an earlier run has all that this run would give it."""
+    return picture_path(out, row).exists() and (row.vmaf is not None or vmaf_command() is None)
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Remove the raw planes of runs that were killed; a run that is still alive keeps its own."""
+    for folder in out.glob(_RAW + "*"):
+        process = folder.name.removeprefix(_RAW).split("-")[0]
+        if process.isdecimal() and not Path("/proc", process).exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def source_path(out: Path, clip: str) -> Path:
+    """Name the picture of a clip's middle frame before coding, in lossless WebP."""
+    return out / PICTURES / clip / "source.webp"
 
 
 def picture_path(out: Path, row: Measurement) -> Path:

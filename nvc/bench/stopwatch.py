@@ -12,7 +12,6 @@ from pathlib import Path
 
 from nvc.errors import NvcError
 
-_STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _MIB = 1 << 20
 
@@ -42,7 +41,7 @@ class Stopwatch:
     def __exit__(self, *exc_info: object) -> None:
         self.wall_s += time.perf_counter() - self._started[0]
         self.cpu_s += time.process_time() - self._started[1]
-        self.peak_mib = _highest_memory()
+        self.peak_mib = _highest_memory("self")
 
     def run(self, command: Sequence[str], log: Path, timeout_s: float) -> None:
         """Run a program to its end and add its time; its output goes to `log`.
@@ -69,13 +68,17 @@ class Stopwatch:
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float) -> tuple[int | None, float, float]:
-    """Wait until the program ends or the deadline; returns exit status (None: stopped), CPU seconds, MiB."""
-    stopped = False
+    """Wait until the program ends or the deadline; returns exit status (None: stopped), CPU seconds, MiB.
+
+    The system's own maximum (ru_maxrss) counts this process in, as it was when it started the program.
+    """
+    stopped, peak_mib = False, 0.0
     try:
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
+            peak_mib = _highest_memory(str(process.pid)) or peak_mib
             if time.perf_counter() > deadline and not stopped:
                 stopped = True
                 process.kill()
@@ -86,12 +89,12 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> tuple[int | None
         raise
     process.returncode = os.waitstatus_to_exitcode(status)
     code = None if stopped else process.returncode
-    return code, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / _MIB
+    return code, usage.ru_utime + usage.ru_stime, peak_mib
 
 
-def _highest_memory() -> float | None:
+def _highest_memory(process: str) -> float | None:
     with contextlib.suppress(OSError):
-        found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc", process, "status").read_text())
         if found:
             return int(found[1]) * 1024 / _MIB
     return None

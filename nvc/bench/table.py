@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from nvc.bench.bd import LEAST_OVERLAP, MIN_POINTS, BdFigure, mean_bd
@@ -42,12 +43,18 @@ def bd_cells(table: Sequence[BdFigure]) -> list[list[str]]:
     """Lay the BD-rates of one codec out in cells, headings first."""
     clips = _in_order(figure.clip for figure in table)
     by_place = {(figure.anchor, figure.clip): figure for figure in table}
-    cells = [["", "mean", *(clip[:_COLUMN] for clip in clips)]]
+    cells = [["", "mean", *short_names(clips)]]
     for anchor in _in_order(figure.anchor for figure in table):
         figures = [by_place.get((anchor, clip)) for clip in clips]
         mean = _mean_cell([f for f in table if f.anchor == anchor], len(clips))
         cells.append([anchor, mean, *(_cell(figure) for figure in figures)])
     return cells
+
+
+def short_names(clips: Sequence[str]) -> list[str]:
+    """Cut size and frame rate off the clips' names where they stay different; 16 characters at most."""
+    short = [re.sub(r"_\d+x\d+.*", "", clip)[:_COLUMN] for clip in clips]
+    return short if len(set(short)) == len(clips) else [clip[:_COLUMN] for clip in clips]
 
 
 def _cell(figure: BdFigure | None) -> str:

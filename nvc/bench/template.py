@@ -10,8 +10,9 @@ decoded_bits = 8                           of the decoder's raw output: 8, or 10
 encode = ["{encoder}", "-i", "{yuv}", "-q", "{qp}", "-o", "{stream}"]
 decode = ["{decoder}", "-i", "{stream}", "-o", "{decoded}"]
 [modes.myenc_ld]                           a row's codec name
-protocol = "ld"                            or "default"
+protocol = "ld"                            or "default", or "intra"
 config = "lowdelay.cfg"                    optional: {config}, looked for near the program
+keyint = "1"                               optional: the word for {keyint} in this mode, whatever the run has
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nvc.bench.codec import DEFAULT, LOW_DELAY
+from nvc.bench.codec import PROTOCOLS
 from nvc.errors import ConfigError
 
 BUILT_IN = Path(__file__).with_name("templates")
@@ -40,6 +41,7 @@ class Mode:
     name: str
     protocol: str
     config: str = ""
+    keyint: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,8 @@ def _parse(name: str, content: Mapping[str, Any]) -> Template:
 
 def _mode(name: str, values: Mapping[str, Any]) -> Mode:
     mode = Mode(name, **values)
-    if mode.protocol not in (LOW_DELAY, DEFAULT):
-        raise ValueError(f"protocol {mode.protocol!r} of {name} is neither {LOW_DELAY} nor {DEFAULT}")
+    if mode.protocol not in PROTOCOLS:
+        raise ValueError(f"protocol {mode.protocol!r} of {name} is none of {', '.join(PROTOCOLS)}")
     return mode
 
 

@@ -16,10 +16,12 @@ WIDTH, HEIGHT, N_FRAMES = 96, 64, 5
 RISING = [(0.1, 30.0), (0.2, 33.0), (0.4, 36.0), (0.8, 39.0)]
 
 
-def write_clip(path: Path, seed: int = 1) -> Path:
-    info = VideoInfo(width=WIDTH, height=HEIGHT, time_base=Fraction(1, 25), frame_rate=Fraction(25))
+def write_clip(
+    path: Path, seed: int = 1, width: int = WIDTH, height: int = HEIGHT, n_frames: int = N_FRAMES
+) -> Path:
+    info = VideoInfo(width=width, height=height, time_base=Fraction(1, 25), frame_rate=Fraction(25))
     with open_output(path, info) as writer:
-        for frame in natural_clip(WIDTH, HEIGHT, N_FRAMES, seed):
+        for frame in natural_clip(width, height, n_frames, seed):
             writer.write(frame)
     return path
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from bench_samples import HEIGHT, N_FRAMES, WIDTH
@@ -19,6 +20,15 @@ def test_clip_holds_the_planes_of_the_file(clip: Clip) -> None:
     for frame, original in zip(clip, expected, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(frame.planes, original.planes, strict=True))
     assert clip.md5 == hashlib.md5(clip.raw.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_picture_is_a_clip_of_one_frame(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"still.{suffix}"
+    assert cv2.imwrite(str(path), np.full((18, 20, 3), (90, 90, 90), np.uint8))
+    still = load_clip(path, 33, tmp_path)
+    assert (still.n_frames, still.width, still.height) == (1, 20, 18)
+    assert {int(v) for v in np.unique(still[0].y)} <= {92, 93, 94}  # 16 + 90 * 219 / 255
 
 
 def test_shorter_part_has_another_md5(clip_file: Path, clip: Clip, tmp_path: Path) -> None:

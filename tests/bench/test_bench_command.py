@@ -6,7 +6,7 @@ import pytest
 from bench_samples import curve_rows
 from click.testing import CliRunner, Result
 
-from nvc.bench import write_summary
+from nvc.bench import write_results
 from nvc_cli.__main__ import nvc
 
 
@@ -39,12 +39,16 @@ def test_missing_and_broken_programs(clip_file: Path, template: Path, tmp_path: 
 
 
 def test_summarize(tmp_path: Path) -> None:
-    write_summary(curve_rows("scene", "nvc_s"), tmp_path / "mine")
-    write_summary(curve_rows("scene", "hm_ldp", 0.8), tmp_path / "anchors")
+    for name, rows in (
+        ("mine", curve_rows("scene", "nvc_s")),
+        ("anchors", curve_rows("scene", "hm_ldp", 0.8)),
+    ):
+        (tmp_path / name).mkdir()
+        write_results(tmp_path / name, rows, [])
     done = invoke("--summarize", tmp_path / "mine", tmp_path / "anchors", "--out", tmp_path / "both")
     assert done.exit_code == 0, done.output
     assert "hm_ldp  +25.0 %  +25.0 %" in done.stdout
-    assert (tmp_path / "both" / "results.csv").exists()
+    assert {"results.csv", "report.html"} <= {path.name for path in (tmp_path / "both").iterdir()}
 
 
 @pytest.mark.parametrize(

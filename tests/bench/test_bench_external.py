@@ -65,7 +65,7 @@ def test_programs_and_config_are_found_in_a_source_folder(tmp_path: Path) -> Non
     for place in ("bin/TAppEncoderStatic", "bin/TAppDecoderStatic", "cfg/encoder_lowdelay_P_main.cfg"):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).write_text("")
-    (codec,), (missing,) = find_external({"hm": str(tmp_path)})
+    (codec,), (missing,) = find_external({"hm": str(tmp_path)}, protocols=["ld"])
     assert codec.name == "hm_ldp"
     assert codec.settings(22, -1) == (
         "TAppEncoderStatic -c encoder_lowdelay_P_main.cfg -i in.yuv -wdt N -hgt N -fr FPS -f N -q 22 -ip -1 "
@@ -74,12 +74,24 @@ def test_programs_and_config_are_found_in_a_source_folder(tmp_path: Path) -> Non
     assert "encoder_lowdelay_main.cfg was not found near" in missing
 
 
+def test_all_intra_mode_has_its_own_keyint(tmp_path: Path) -> None:
+    for name in ("EncoderApp", "DecoderApp", "encoder_intra_vtm.cfg"):
+        (tmp_path / name).write_text("")
+    (codec,), _ = find_external({"vtm": str(tmp_path)}, protocols=["intra"])
+    assert (codec.name, codec.protocol) == ("vtm_intra", "intra")
+    assert " -c encoder_intra_vtm.cfg " in codec.settings(22, -1)
+    assert " -ip 1 " in codec.settings(22, -1)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (("[modes", "colour = 1\n[modes"), "colour is not known here"),
         (("{{qp}}", "{{quality}}"), "{quality} in encode is not one of config, decoded,"),
-        (('protocol = "ld"', 'protocol = "fast"'), "protocol 'fast' of fake_ld is neither ld nor default"),
+        (
+            ('protocol = "ld"', 'protocol = "fast"'),
+            "protocol 'fast' of fake_ld is none of ld, default, intra",
+        ),
         (("qps = [1, 2, 3, 4]", ""), "qps is missing"),
         (("qps =", "decoded_bits = 9\nqps ="), "decoded_bits 9 is neither 8 nor 10"),
         (("qps =", "qps"), "line"),
@@ -114,6 +126,19 @@ def test_program_that_hangs_is_stopped(tmp_path: Path) -> None:
         watch.run([sys.executable, "-c", "while True: pass"], tmp_path / "log", 0.3)
     assert 0.2 < watch.wall_s < 5
     assert watch.cpu_s > 0.05
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell")
+def test_memory_is_that_of_the_program_alone(tmp_path: Path) -> None:
+    ballast = np.ones(200 << 20, np.uint8)
+    small, large = Stopwatch(), Stopwatch()
+    wait = "import time; time.sleep(0.1)"
+    small.run([sys.executable, "-c", wait], tmp_path / "log", 20)
+    large.run([sys.executable, "-c", f"b = b'x' * (100 << 20); {wait}"], tmp_path / "log", 20)
+    assert ballast.nbytes / (1 << 20) == 200
+    assert small.peak_mib is not None
+    assert large.peak_mib is not None
+    assert small.peak_mib < 100 < large.peak_mib < 200
 
 
 def test_program_that_is_not_there(tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ def test_table_of_a_result(tmp_path: Path) -> None:
     write_csv(tmp_path / "run.csv", curve_rows("scene", "nvc_s", 0.5) + curve_rows("scene", "hm_ldp"))
     (tmp_path / "run.md").write_text("On a toaster.\n")
     text = readme_table.render(tmp_path)
-    assert text.startswith("1 clips, the first 2 frames of each, one keyframe.")
+    assert text.startswith("On a toaster.\n\n1 clips, the first 2 frames of each, one keyframe.")
     assert "| hm_ldp | -50.0 % | -50.0 % |" in text
     assert "| `nvc_s` | 0.050 to 0.400 | 30.0 to 39.0 | - | - | measured |" in text
-    assert text.endswith("On a toaster.")
+    assert text.endswith(readme_table.PROTOCOL)
 
 
 def test_only_what_is_between_the_markers_changes() -> None:

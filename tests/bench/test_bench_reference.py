@@ -12,6 +12,7 @@ from nvc.bench import load_references
 from nvc.bench.clip import Clip
 from nvc.bench.reference import DEFAULT_REFERENCES
 from nvc.errors import NvcError
+from nvc_cli.bench import bench
 
 CARPHONE = Clip(
     "my_clip", Path("x.yuv"), 176, 144, Fraction(30000, 1001), 33, "0211eb0ad969947f9fc9c9ff69618ed6"
@@ -25,6 +26,20 @@ def test_rows_of_the_same_frames() -> None:
     assert (first.clip, first.size_bytes, first.psnr_db, first.protocol) == ("my_clip", 22360, 41.8223, "ld")
     assert (first.version, first.origin) == ("HM-16.25", "anchors/anchors.csv")
     assert {row.protocol for row in rows if row.codec == "vvenc_medium"} == {"default"}
+
+
+def test_rows_of_the_first_frame() -> None:
+    references = load_references()
+    md5 = next(md5 for (md5, n), name in references.by_md5.items() if n == 1 and "foreman" in name)
+    still = Clip("still", Path("x.yuv"), 352, 288, Fraction(25), 1, md5)
+    rows = references.find(still, -1, DEFAULT_REFERENCES)
+    assert {(row.codec, row.protocol) for row in rows} == {("hm_intra", "intra"), ("vtm_intra", "intra")}
+    assert {row.codec for row in references.find(still, 1)} >= {"x264_medium", "x265_medium", "x265_veryslow"}
+
+
+def test_default_of_the_command() -> None:
+    (option,) = (option for option in bench.params if option.name == "references")
+    assert option.default == ",".join(DEFAULT_REFERENCES)
 
 
 @pytest.mark.parametrize(

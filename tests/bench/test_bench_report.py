@@ -5,14 +5,15 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from bench_samples import curve_rows
 
-from nvc.bench import bd_table
+from nvc.bench import bd_table, report
 from nvc.bench.measure import save_picture, to_bgr
 from nvc.bench.measurement import Measurement
 from nvc.bench.plots import OWN_COLOUR, codec_colours, write_plots
 from nvc.bench.report import write_report
-from nvc.bench.runner import PICTURES, SOURCE_PICTURE, picture_path
+from nvc.bench.runner import picture_path, source_path
 from nvc.bench.table import describe_row, format_bd
 from nvc.media.synthetic import natural_clip
 
@@ -29,7 +30,7 @@ def report_of(
     (frame,) = natural_clip(32, 32, 1)
     for row in rows:
         save_picture(frame, picture_path(out, row))
-        save_picture(frame, out / PICTURES / row.clip / SOURCE_PICTURE)
+        save_picture(frame, source_path(out, row.clip))
     page = write_report(rows, bd_table(rows, ["x264_medium_ld"], ["nvc_s"]), out, ["a <note>"]).read_text()
     found = re.search(r"^const data = (.*);$", page, re.MULTILINE)
     assert found is not None
@@ -89,3 +90,12 @@ def test_row_in_one_line() -> None:
     row = replace(ROWS[0], encode_fps=12.34, decode_fps=50.0)
     assert describe_row(row).endswith("nvc_s qp 0: 77 bytes, 0.0500 bpp, 30.000 dB, 12.3/50.0 fps")
     assert describe_row(replace(row, error="gone")).endswith("nvc_s qp 0: failed: gone")
+
+
+def test_viewer_has_fewer_points_where_pictures_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "_PICTURE_BYTES", 0)
+    _, data = report_of(ROWS, tmp_path)
+    pictures = data["clips"]["a </script> clip"]["pictures"]
+    assert [p["qp"] for p in pictures if p["codec"] == "nvc_s"] == [0, 2, 3]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,14 @@ def test_second_run_measures_nothing(clip_file: Path, tmp_path: Path) -> None:
     assert [progress.row for progress in second] == [progress.row for progress in first]
     assert [(p.done, p.total) for p in second] == [(1, 2), (2, 2)]
     assert not list(tmp_path.glob(".raw-*"))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="the system does not tell what runs")
+def test_leftovers_of_killed_runs_are_removed(clip_file: Path, tmp_path: Path) -> None:
+    for process in (2**22 + 1, os.getpid()):  # one that cannot be, and one that is
+        (tmp_path / f".raw-{process}-x").mkdir()
+    list(run(plan_of(tmp_path, clip_file)))
+    assert [path.name for path in tmp_path.glob(".raw-*")] == [f".raw-{os.getpid()}-x"]
 
 
 def test_other_settings_are_measured_anew(clip_file: Path, tmp_path: Path) -> None:
