@@ -36,7 +36,6 @@ class Stage:
     weight_rate: float = 1.0  # 0 trains for distortion alone
     weight_prediction: float = 0.0  # of the prediction's distortion, beside that of the decoded picture
     map_share: float = 0.25  # share of batches in which qp varies in space
-    fake_quantisation: bool = False
 
 
 @dataclass(frozen=True)
