@@ -61,8 +61,8 @@ class LeakyBucket:
     """
 
     START_FULLNESS = 0.9
-    N_TRIES = 5
-    QP_PER_HALVING = 5.0
+    N_TRIES = 8
+    QP_PER_HALVING = 8.0
 
     def __init__(
         self, inner: RateControl, maxrate_kbps: float, bufsize_kbits: float, seconds: Seconds

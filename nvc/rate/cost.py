@@ -32,6 +32,10 @@ class Cost(Protocol):
     """What is expected of each kind before a frame is coded."""
     surprise: float
     """How far a level may be off before the first frame of its kind is worth coding again."""
+    first_gain: float
+    """How much of what the first P frame says is believed of the next."""
+    step_of_news: float
+    """qp that the base may move then."""
 
     def of(self, size_bytes: int, psnr_db: float) -> float:
         """What a coded frame has cost."""
@@ -46,6 +50,8 @@ class Bits:
     """Bits of whole frame units: a fixed part for headers, the rest falls exponentially with qp."""
 
     surprise = 0.7  # in log2: 1.6 times too much or too little
+    first_gain = 1.0
+    step_of_news = 6.0
     # Means over two clips at base qp 20 to 44, relative to their size in pixels.
     QP_PER_HALVING = np.array([10.0, 7.5, 7.5, 7.5, 7.5])
     HEADER_BITS = np.array([400.0, 256.0, 256.0, 256.0, 256.0])
@@ -70,10 +76,12 @@ class Decibels:
     """PSNR as (6 Y + U + V) / 8; it falls with qp, as bits do."""
 
     surprise = 1.5
+    first_gain = 0.1  # P frames behind a keyframe still live on its quality
+    step_of_news = 0.0
     DB_PER_QP = 0.31
 
     def __init__(self) -> None:
-        self.first_levels: tuple[float, ...] = (46.0, 41.0, 41.0, 41.0, 41.5)
+        self.first_levels: tuple[float, ...] = (43.3, 40.0, 40.0, 39.8, 40.3)
 
     def of(self, size_bytes: int, psnr_db: float) -> float:
         return psnr_db

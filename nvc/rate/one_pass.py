@@ -11,10 +11,9 @@ from nvc.rate.control import Dither, Seconds
 from nvc.rate.cost import N_KINDS, Cost, kind_of, solve_base
 
 PAYBACK_S = 2.5  # over which a keyframe's cost beyond its share is saved again
-CORRECTION_S = 2.0  # in which other deviations would be made good
-STEP = 0.3  # qp that the base moves from one frame to the next at most, once the video is known
-STEP_OF_NEWS = 6.0  # the same at a video's second frame and at a scene cut
-GAIN = 0.12  # of the newest frame in what is expected of the next
+CORRECTION_S = 1.5  # in which other deviations would be made good
+STEP = 0.4  # qp that the base moves from one frame to the next at most, once the video is known
+GAIN = 0.15  # of the newest frame in what is expected of the next
 KIND_GAIN = 0.1
 N_RETRIES = 2
 
@@ -29,6 +28,7 @@ class Levels:
         self._levels = np.array(cost.first_levels)
         self.n_p_frames = 0
         """How many P frames the levels have seen, since they were told to forget."""
+        self._is_fresh = True
 
     def keyframe(self, base: float) -> float:
         return float(self._cost.at(self._levels[:1], _KINDS[:1], base)[0])
@@ -42,9 +42,11 @@ class Levels:
 
     def learn(self, error: float, kind: int) -> None:
         if not kind:
-            self._levels[0] += error
+            # A busy picture makes busy P frames, as long as nothing else is known of them.
+            self._levels[0 : None if self._is_fresh else 1] += error
             return
-        gain = max(1 / (self.n_p_frames + 1), GAIN)
+        self._is_fresh = False
+        gain = max(self._cost.first_gain / (self.n_p_frames + 1), GAIN)
         self._levels[1:] += gain * error
         self._levels[kind] += KIND_GAIN * (1 - gain) * error
         self.n_p_frames += 1
@@ -100,7 +102,7 @@ class OnePass:
                 lambda base: levels.keyframe(base) + (n - 1) * levels.p_frame(base), n * target
             )
         if self._base is not None:
-            step = max(STEP, STEP_OF_NEWS / (self._levels.n_p_frames + 1) ** 2)
+            step = max(STEP, self._cost.step_of_news / (self._levels.n_p_frames + 1) ** 2)
             self._wanted_base = min(max(self._wanted_base, self._base - step), self._base + step)
         return self._dither.round(self._wanted_base + qp_offset(place))
 

@@ -31,7 +31,7 @@ class Video:
         rng = np.random.default_rng(seed)
         self.places = [index % keyint for index in range(n_frames)]
         busy = np.where(np.arange(n_frames) > n_frames // 2, 0.7, 0.0)
-        self._log2_bits = 14.5 + busy + 0.2 * rng.standard_normal(n_frames)
+        self._log2_bits = 15.0 + busy + 0.2 * rng.standard_normal(n_frames)
         self._per_halving = per_halving
 
     def code(self, control: RateControl) -> Iterator[FrameResult]:
@@ -41,10 +41,10 @@ class Video:
                 qp = control.next_qp(place, 1)
                 base = qp - qp_offset(place)
                 past = base if steady is None else steady
-                bits = level + (3.5 if place == 0 else 0) - past / self._per_halving - (qp - past) / 2.5
+                bits = level - past / self._per_halving - (qp - past) / 2.5
                 if place == 0:
-                    bits = level + 3.5 - base / 10
-                result = FrameResult(place, qp, round(2**bits / 8) + 30, 45 - 0.3 * qp + 0.1 * (level - 14.5))
+                    bits = level + 2.5 - base / 10
+                result = FrameResult(place, qp, round(2**bits / 8) + 30, 45 - 0.3 * qp + 0.1 * (level - 15))
                 if control.accept(qp, result.size_bytes, result.psnr_db):
                     break
             steady = base if steady is None else 0.8 * steady + 0.2 * base
@@ -70,7 +70,7 @@ def test_one_pass_meets_the_bitrate(kbps: float, keyint: int, seed: int) -> None
     results = list(video.code(control))
     spent_kbps = sum(8 * r.size_bytes for r in results) / 4 / 1000
     assert spent_kbps == pytest.approx(kbps, rel=0.05)
-    assert np.abs(np.diff(bases(results)[8:])).max() <= 2
+    assert np.abs(np.diff(bases(results)[8:])).max() <= 3
 
 
 @pytest.mark.parametrize("kbps", [60.0, 400.0])
@@ -143,11 +143,11 @@ def test_settings_that_make_no_sense(settings: dict[str, float], message: str) -
 
 def test_an_encoder_meets_a_bitrate(untrained_weights: Path) -> None:
     """Real frames; those that are coded twice leave no trace."""
-    clip = natural_clip(96, 64, 24, seed=5)
-    config = EncoderConfig(model=str(untrained_weights), bitrate_kbps=80.0, threads=1)
-    facts = VideoFacts(96, 64, Fraction(1, 8), Fraction(8))
-    encoder = Encoder(config, 96, 64, first_control(config, facts))
+    clip = natural_clip(64, 48, 45, seed=5)
+    config = EncoderConfig(model=str(untrained_weights), bitrate_kbps=30.0, threads=1)
+    facts = VideoFacts(64, 48, Fraction(1, 15), Fraction(15))
+    encoder = Encoder(config, 64, 48, first_control(config, facts))
     coded = [encoder.encode(frame) for frame in clip]
-    assert sum(c.result.size_bytes for c in coded) * 8 / 3000 == pytest.approx(80, rel=0.05)
+    assert sum(c.result.size_bytes for c in coded) * 8 / 3000 == pytest.approx(30, rel=0.05)
     with pytest.raises(ConfigError, match="needs a rate control"):
-        Encoder(config, 96, 64)
+        Encoder(config, 64, 48)
