@@ -2,8 +2,9 @@
 
     python benchmarks/rate_control.py CLIP... --bitrates 50,100 --psnrs 33 [--plot FILE]
 
-Each clip is coded in one pass and in two for each target (the first of two passes is the one pass). Rows go into benchmarks/results/rate_control.csv in
-place of those of the same clip and target; benchmarks/results/rate_control.md is written anew from all rows.
+Each clip is coded in two passes for each target, of which the first is what one pass makes. Rows go into
+benchmarks/results/rate_control.csv in place of those of the same clip and target, and
+benchmarks/results/rate_control.md is written anew from all rows.
 """
 
 from __future__ import annotations

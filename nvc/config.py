@@ -49,7 +49,7 @@ class EncoderConfig:
     roi: tuple[str, ...] = ()
     """Regions of interest: boxes "x,y,w,h" or "x,y,w,h,offset" in luma samples, and files of masks, picture
     or video, whose white is better and whose black is worse."""
-    roi_strength: int = 10
+    roi_strength: int = 12
     """qp that white and boxes are better, and black is worse."""
     aq: float = 0.0
     """Adaptive quantisation: qp added to blocks of twice the variance; 0 is off."""

@@ -16,7 +16,7 @@ from nvc.gop import GopSchedule, is_scene_cut
 from nvc.metrics import psnr_db, psnr_yuv_db
 from nvc.model_store import load_model
 from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT
-from nvc.quality_map import Offsets
+from nvc.quality_map import Offsets, clip_qps
 from nvc.rate.control import ConstantQp, RateControl
 from nvc.rate.planned import FrameResult
 
@@ -88,8 +88,9 @@ class Encoder:
         vectors = None
         if place:
             assert self._before is not None
+            motion_qp = qp if offsets is None else int(clip_qps(qp, offsets)[0, 0])
             found = self._flow.search(self._before, current)
-            vectors = self._flow.refine(self._coder.decoded_luma(), current, found, qp)
+            vectors = self._flow.refine(self._coder.decoded_luma(), current, found, motion_qp)
         thrift = (LATENT_THRIFT, MOTION_THRIFT)
         substreams, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift, offsets)
         packet = FramePacket(

@@ -129,8 +129,8 @@ class FrameCoder:
 
     def decoded_luma(self) -> Plane:
         """The last frame's decoded luma at the coded size: what the next P frame's vectors move."""
-        assert self.reference is not None, "no frame has been coded yet"
-        return (self.reference.picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
+        assert self.state is not None, "no frame has been coded yet"
+        return (self.state.reference.picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
 
     def pad_luma(self, plane: Plane) -> Plane:
         """Repeat a luma plane's last row and column up to the coded size."""

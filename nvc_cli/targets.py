@@ -86,7 +86,7 @@ def region_options(function: F) -> F:
         click.option(
             "--roi-strength",
             type=click.IntRange(0, 63),
-            default=10,
+            default=12,
             show_default=True,
             help="How much better white and boxes are, in qp, and how much worse black.",
         ),
