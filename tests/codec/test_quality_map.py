@@ -176,7 +176,7 @@ def test_full_range_masks_are_white_at_255(tmp_path: Path) -> None:
     with open_output(path, full) as writer:
         writer.write(Frame(np.full((16, 32), 235, np.uint8), half, half))
     made = QualityMapper(EncoderConfig(roi=(str(path),), roi_strength=50)).next_map(
-        natural_clip(16, 16, 1)[0]
+        natural_clip(32, 16, 1)[0]
     )
     assert made is not None
     assert made[0, 1] == -42  # 235 of 255
