@@ -1,6 +1,6 @@
 """Measure what a region of interest gains at equal size, and show it.
 
-    python benchmarks/quality_maps.py CLIP... [--frames 33] [--qp 32] [--strength 12]
+    python benchmarks/quality_maps.py CLIP... [--frames 33] [--qp 24] [--strength 12]
     python benchmarks/quality_maps.py --picture
 
 Each clip is coded at one qp, and again to the same bytes with a mask: an ellipse in the middle, over 24 % of
@@ -169,7 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--frames", type=int, default=33)
-    parser.add_argument("--qp", type=int, default=32)
+    parser.add_argument("--qp", type=int, default=24)
     parser.add_argument("--strength", type=int, default=12)
     parser.add_argument("--picture", action="store_true")
     wanted = parser.parse_args()

@@ -13,6 +13,7 @@ from nvc.rate.cost import N_KINDS, Cost, kind_of, solve_base
 PAYBACK_S = 2.5  # over which a keyframe's cost beyond its share is saved again
 CORRECTION_S = 1.5  # in which other deviations would be made good
 STEP = 0.4  # qp that the base moves from one frame to the next at most, once the video is known
+STEP_AT_CUT = 6.0
 GAIN = 0.15  # of the newest frame in what is expected of the next
 KIND_GAIN = 0.1
 N_RETRIES = 2
@@ -64,13 +65,19 @@ class OnePass:
     """
 
     def __init__(
-        self, cost: Cost, share_of: Callable[[int], float], seconds: Seconds, keyint: int, debt: float = 0.0
+        self,
+        cost: Cost,
+        share_of: Callable[[int], float],
+        seconds: Seconds,
+        gop_frames: int | None,
+        debt: float = 0.0,
     ) -> None:
-        """share_of: a frame's, by its duration in ticks. debt: already spent, in the unit of cost."""
+        """share_of: a frame's, by its duration in ticks. gop_frames: the most a GOP has, if it is known.
+        debt: already spent, in the unit of cost."""
         self._cost = cost
         self._share_of = share_of
         self._seconds = seconds
-        self._keyint = keyint
+        self._gop_frames = gop_frames
         self._levels = Levels(cost)
         self._dither = Dither()
         self._debt = debt
@@ -96,13 +103,14 @@ class OnePass:
             self._wanted_base = solve_base(self._levels.p_frame, target - self._due)
         else:
             n = max(round(PAYBACK_S / self._seconds(duration)), 1)
-            n = self._n_planned = n if self._keyint == -1 else min(n, self._keyint)
+            n = self._n_planned = min(n, self._gop_frames or n)
             levels = self._levels
             self._wanted_base = solve_base(
                 lambda base: levels.keyframe(base) + (n - 1) * levels.p_frame(base), n * target
             )
         if self._base is not None:
-            step = max(STEP, self._cost.step_of_news / (self._levels.n_p_frames + 1) ** 2)
+            news = self._cost.step_of_news if place else STEP_AT_CUT
+            step = max(STEP, news / (self._levels.n_p_frames + 1) ** 2)
             self._wanted_base = min(max(self._wanted_base, self._base - step), self._base + step)
         return self._dither.round(self._wanted_base + qp_offset(place))
 
@@ -133,7 +141,7 @@ class OnePass:
         """What the GOP before still owes is owed at once; a cut makes its frames no guide to the new ones."""
         self._debt += self._payback * self._n_payback
         self._n_payback = 0
-        if self._place + 1 != self._keyint:
+        if self._place + 1 != self._gop_frames:
             self._levels.forget()
 
     def _book(self, cost: float) -> None:

@@ -60,9 +60,11 @@ def next_control(config: EncoderConfig, facts: VideoFacts, before: PassResult) -
 
 
 def _first(config: EncoderConfig, facts: VideoFacts) -> RateControl:
+    known = [n for n in (config.keyint, facts.n_frames) if n is not None and n > 0]
+    gop_frames = min(known, default=None)
     if config.psnr_db is not None:
         target = config.psnr_db
-        return OnePass(Decibels(), lambda duration: target, facts.seconds, config.keyint)
+        return OnePass(Decibels(), lambda duration: target, facts.seconds, gop_frames)
     kbps = config.bitrate_kbps
     if config.size_bytes is not None and facts.n_frames:
         # The first of two passes: near the target frames cost what the second pass will see.
@@ -75,7 +77,7 @@ def _first(config: EncoderConfig, facts: VideoFacts) -> RateControl:
         Bits(facts.width * facts.height),
         lambda duration: bits_per_s * facts.seconds(duration),
         facts.seconds,
-        config.keyint,
+        gop_frames,
         debt=8 * facts.overhead_bytes,
     )
 

@@ -93,6 +93,13 @@ def test_a_size_counts_sound_and_headers() -> None:
     assert sum(r.size_bytes for r in results) + 9_200 == pytest.approx(60_000, rel=0.02)
 
 
+@pytest.mark.parametrize("n_frames", [10, 30])
+def test_a_short_video_pays_its_keyframe_back_in_time(n_frames: int) -> None:
+    facts = VideoFacts(640, 360, Fraction(1, 25), Fraction(25), n_frames=n_frames)
+    results = list(Video(n_frames).code(first_control(EncoderConfig(bitrate_kbps=150.0), facts)))
+    assert sum(8 * r.size_bytes for r in results) / n_frames * 25 / 1000 == pytest.approx(150, rel=0.1)
+
+
 @pytest.mark.parametrize("passes", [1, 2])
 def test_psnr_is_met_on_the_mean(passes: int) -> None:
     video = Video(100)
@@ -148,6 +155,6 @@ def test_an_encoder_meets_a_bitrate(untrained_weights: Path) -> None:
     facts = VideoFacts(64, 48, Fraction(1, 15), Fraction(15))
     encoder = Encoder(config, 64, 48, first_control(config, facts))
     coded = [encoder.encode(frame) for frame in clip]
-    assert sum(c.result.size_bytes for c in coded) * 8 / 3000 == pytest.approx(30, rel=0.05)
+    assert sum(c.result.size_bytes for c in coded) * 8 / 3000 == pytest.approx(30, rel=0.08)
     with pytest.raises(ConfigError, match="needs a rate control"):
         Encoder(config, 64, 48)
