@@ -32,7 +32,7 @@ BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 
 def render(results: Path) -> str:
     """Return the figures of all result files as Markdown."""
-    parts = [_render_file(path) for path in sorted(results.glob("*.csv"))]
+    parts = [_render_file(path) for path in sorted(results.glob("*.csv")) if _is_of_codecs(path)]
     return "\n\n".join([*parts, PROTOCOL] if parts else [])
 
 
@@ -42,6 +42,12 @@ def insert(readme: str, figures: str) -> str:
         raise ValueError(f"README.md must have {BEGIN} and {END} once each")
     before, rest = readme.split(BEGIN)
     return f"{before}{BEGIN}\n{figures}\n{END}{rest.split(END)[1]}"
+
+
+def _is_of_codecs(path: Path) -> bool:
+    """Whether `nvc bench` wrote the file; other scripts' tables lie beside it."""
+    with path.open(encoding="utf-8") as file:
+        return "codec" in file.readline().split(",")
 
 
 def _render_file(path: Path) -> str:

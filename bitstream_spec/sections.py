@@ -199,6 +199,14 @@ def build_frame(packet: FramePacket, first_pts: int) -> bytes:
     return b"".join((schema.seal(header), *(part.payload for part in packet.substreams)))
 
 
+def frame_unit_bytes(packet: FramePacket, first_pts: int) -> int:
+    """How many bytes a frame takes in a stream: its unit, and the GOP unit where it begins a GOP."""
+    n_bytes = len(build_unit(schema.FRAME_UNIT, build_frame(packet, first_pts)))
+    if packet.frame_type is FrameType.I:
+        n_bytes += len(build_unit(schema.GOP_UNIT, build_gop(GopHeader(0, 0, first_pts))))
+    return n_bytes
+
+
 def parse_frame(body: bytes, where: str, n_layers: int, first_pts: int) -> FramePacket:
     """Parse the body of a frame unit; `n_layers` is the stream's, `first_pts` the GOP's.
 

@@ -32,7 +32,7 @@ class Decoder:
         Raises CorruptStream where payloads do not fit the frame, DecodeError where the decoded planes
         differ from the encoder's.
         """
-        if packet.frame_type is FrameType.P and self._coder.reference is None:
+        if packet.frame_type is FrameType.P and self._coder.state is None:
             raise CorruptStream("a P frame without a keyframe before it")
         if any(not part.intact for part in packet.substreams):
             raise CorruptStream(f"frame {self.n_decoded} is damaged")

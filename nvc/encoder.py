@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bitstream_spec import FramePacket, FrameType
+from bitstream_spec.sections import frame_unit_bytes
 from nvc.config import EncoderConfig
 from nvc.devices import use_threads
+from nvc.errors import ConfigError
 from nvc.flow import FlowEstimator
 from nvc.frame_coder import FrameCoder
 from nvc.frames import Frame, Plane
 from nvc.gop import GopSchedule, is_scene_cut
-from nvc.metrics import psnr_db
+from nvc.metrics import psnr_db, psnr_yuv_db
 from nvc.model_store import load_model
 from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT
+from nvc.quality_map import Offsets, clip_qps
+from nvc.rate.control import ConstantQp, RateControl
+from nvc.rate.planned import FrameResult
 
 
 @dataclass(frozen=True)
@@ -22,48 +27,81 @@ class EncodedFrame:
 
     packet: FramePacket
     reconstruction: Frame
-    is_keyframe: bool
+    result: FrameResult
     psnr_db: tuple[float, float, float]
+
+    @property
+    def is_keyframe(self) -> bool:
+        return self.result.place == 0
 
 
 class Encoder:
     """Encodes the frames of one video, in display order.
 
-    Raises ModelError if the model's weights are not installed, ConfigError if the device is not there.
+    Raises ModelError if the model's weights are not installed, ConfigError if the device is not there or a
+    target has no control: without one every frame gets the configured qp.
     """
 
-    def __init__(self, config: EncoderConfig, width: int, height: int) -> None:
+    def __init__(
+        self, config: EncoderConfig, width: int, height: int, control: RateControl | None = None
+    ) -> None:
+        """control: which qp each frame gets; nvc.rate.target makes those of the configured targets."""
         use_threads(config.device, config.threads)
+        if control is None and (config.has_target or config.maxrate_kbps is not None):
+            raise ConfigError("a target needs a rate control; nvc.rate.target.first_control makes one")
         self.config = config
         model = load_model(config.model, config.device)
         self.model_id = bytes.fromhex(model.entry.model_id)
         self.model_name = model.entry.name
+        self._control = control or ConstantQp(config.base_qp)
         self._coder = FrameCoder(model, width, height, config.device)
         self._schedule = GopSchedule(config)
         self._flow = FlowEstimator(config.preset)
         self._before: Plane | None = None
+        self._gop_pts = 0
 
-    def encode(self, frame: Frame) -> EncodedFrame:
-        """Encode the next frame, of the encoder's size."""
+    def encode(self, frame: Frame, offsets: Offsets | None = None) -> EncodedFrame:
+        """Encode the next frame, of the encoder's size.
+
+        offsets: its quality map, as nvc.roi.QualityMapper makes it from the settings; None: even quality.
+        """
         current = self._coder.pad_luma(frame.y)
         cut = self._before is not None and is_scene_cut(self._before, current)
-        is_keyframe, qp = self._schedule.next_frame(cut)
-        frame_type = FrameType.I if is_keyframe else FrameType.P
-        vectors = None
-        if not is_keyframe:
-            assert self._before is not None
-            found = self._flow.search(self._before, current)
-            vectors = self._flow.refine(self._coder.decoded_luma(), current, found, qp)
-        thrift = (LATENT_THRIFT, MOTION_THRIFT)
-        substreams, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift)
+        place = self._schedule.next_place(cut)
+        if not place:
+            self._gop_pts = frame.pts
+        state = self._coder.state
+        while True:
+            qp = self._control.next_qp(place, frame.duration)
+            coded = self._encode_at(frame, current, place, qp, offsets)
+            result = coded.result
+            if self._control.accept(qp, result.size_bytes, result.psnr_db):
+                break
+            self._coder.state = state
         self._before = current
+        return coded
+
+    def _encode_at(
+        self, frame: Frame, current: Plane, place: int, qp: int, offsets: Offsets | None
+    ) -> EncodedFrame:
+        frame_type = FrameType.P if place else FrameType.I
+        vectors = None
+        if place:
+            assert self._before is not None
+            motion_qp = qp if offsets is None else int(clip_qps(qp, offsets)[0, 0])
+            found = self._flow.search(self._before, current)
+            vectors = self._flow.refine(self._coder.decoded_luma(), current, found, motion_qp)
+        thrift = (LATENT_THRIFT, MOTION_THRIFT)
+        substreams, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift, offsets)
         packet = FramePacket(
             frame_type=frame_type,
             pts=frame.pts,
             duration=frame.duration,
             qp=qp,
-            reset_reference=is_keyframe,
+            reset_reference=not place,
             checksums=(reconstruction.checksum(),),
             substreams=substreams,
         )
-        return EncodedFrame(packet, reconstruction, is_keyframe, psnr_db(frame, reconstruction))
+        psnr = psnr_db(frame, reconstruction)
+        result = FrameResult(place, qp, frame_unit_bytes(packet, self._gop_pts), psnr_yuv_db(psnr))
+        return EncodedFrame(packet, reconstruction, result, psnr)

@@ -7,6 +7,7 @@ the decoded frame as the reference, so it is bit for bit the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,21 @@ from nvc.models.exact import exact_arithmetic
 from nvc.models.picture_coder import Picture, Reference
 from nvc.models.quantiser import DecoderPort, EncoderPort
 from nvc.models.transform import LUMA_BLOCK, N_COEFFICIENTS
+from nvc.quality_map import Offsets, build_map, clip_qps, parse_map
 
 CENTRE = 128.0
 
 
+@dataclass(frozen=True)
+class State:
+    """What a coded frame leaves for the next: what it predicts from, and the quality map in force."""
+
+    reference: Reference
+    offsets: Offsets
+
+
 class FrameCoder:
-    """Codes the frames of one stream in order; `reference` is what the next P frame predicts from."""
+    """Codes the frames of one stream in order; setting `state` back undoes what was coded since."""
 
     def __init__(self, model: Model, width: int, height: int, device: str = "cpu") -> None:
         self.model = model
@@ -34,7 +44,7 @@ class FrameCoder:
         self.device = torch.device(device)
         self.padded_width = -(-width // LUMA_BLOCK) * LUMA_BLOCK
         self.padded_height = -(-height // LUMA_BLOCK) * LUMA_BLOCK
-        self.reference: Reference | None = None
+        self.state: State | None = None
 
     def encode(
         self,
@@ -43,20 +53,28 @@ class FrameCoder:
         qp: int,
         vectors: npt.NDArray[np.float32] | None = None,
         thrift: tuple[float, float] = (0.0, 0.0),
+        offsets: Offsets | None = None,
     ) -> tuple[tuple[Substream, ...], Frame]:
         """Code a frame; returns its substreams and its reconstruction.
 
         vectors: [padded height/8, padded width/8, 2] float32 in 1/16 luma pixel, from this frame to the
-        last, for a P frame. thrift: of the latent and of the motion latent, see `thrifty_round`.
+        last, for a P frame. thrift: of the latent and of the motion latent, see `thrifty_round`. offsets:
+        the quality map [padded height/16, padded width/16]; None: the frame's qp everywhere.
         """
         hyper, latent = EncoderPort(), EncoderPort(thrift[0])
         motion_hyper, motion = EncoderPort(), EncoderPort(thrift[1])
         ports = Ports(hyper, latent, motion_hyper, motion)
         found = None if vectors is None else torch.from_numpy(vectors)[None].to(self.device)
-        with exact_arithmetic():
-            self.reference = self._code(self._to_picture(frame), found, frame_type, qp, ports)
+        before = self._offsets_before(frame_type)
+        if offsets is None:
+            offsets = np.zeros_like(before)
         encode = self.model.coder.encode
         parts = []
+        if (offsets != before).any():
+            payload = build_map(offsets, before, self.model.coder)
+            parts.append(Substream(SubstreamKind.QUALITY_MAP, 0, payload))
+        with exact_arithmetic():
+            self._code(self._to_picture(frame), found, frame_type, qp, offsets, ports)
         if frame_type is FrameType.P:
             payload = encode(motion_hyper.groups + motion.groups)
             parts.append(Substream(SubstreamKind.MOTION, 0, payload))
@@ -73,26 +91,46 @@ class FrameCoder:
         latent.expect(n_blocks * N_COEFFICIENTS * 2)
         motion = self.model.coder.decoder(payloads.get(SubstreamKind.MOTION, b""))
         motion.expect(n_blocks * N_COEFFICIENTS)
+        offsets = self._offsets_before(frame_type)
+        if SubstreamKind.QUALITY_MAP in payloads:
+            offsets = parse_map(payloads[SubstreamKind.QUALITY_MAP], offsets, self.model.coder)
         ports = Ports(DecoderPort(latent), DecoderPort(latent), DecoderPort(motion), DecoderPort(motion))
         with exact_arithmetic():
-            self.reference = self._code(None, None, frame_type, qp, ports)
+            self._code(None, None, frame_type, qp, offsets, ports)
         return self._to_frame(pts, duration)
 
     def _code(
-        self, x: Picture | None, vectors: Tensor | None, frame_type: FrameType, qp: int, ports: Ports
-    ) -> Reference:
+        self,
+        x: Picture | None,
+        vectors: Tensor | None,
+        frame_type: FrameType,
+        qp: int,
+        offsets: Offsets,
+        ports: Ports,
+    ) -> None:
         qp_map = torch.full((1, 1, 1), qp, device=self.device)
+        if offsets.any():
+            qp_map = torch.from_numpy(clip_qps(qp, offsets))[None].to(self.device)
         codec = self.model.codec
         if frame_type is FrameType.I:
-            return codec.code_intra(x, (1, self.padded_height, self.padded_width), qp_map, ports)
-        if self.reference is None:
+            size = 1, self.padded_height, self.padded_width
+            reference = codec.code_intra(x, size, qp_map, ports)
+        elif self.state is None:
             raise CorruptStream("a P frame without a frame before it")
-        return codec.code_inter(x, vectors, self.reference, qp_map, ports)
+        else:
+            reference = codec.code_inter(x, vectors, self.state.reference, qp_map, ports)
+        self.state = State(reference, offsets)
+
+    def _offsets_before(self, frame_type: FrameType) -> Offsets:
+        """The quality map that holds unless the frame brings one."""
+        if frame_type is FrameType.P and self.state is not None:
+            return self.state.offsets
+        return np.zeros((self.padded_height // LUMA_BLOCK, self.padded_width // LUMA_BLOCK), np.int16)
 
     def decoded_luma(self) -> Plane:
         """The last frame's decoded luma at the coded size: what the next P frame's vectors move."""
-        assert self.reference is not None, "no frame has been coded yet"
-        return (self.reference.picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
+        assert self.state is not None, "no frame has been coded yet"
+        return (self.state.reference.picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
 
     def pad_luma(self, plane: Plane) -> Plane:
         """Repeat a luma plane's last row and column up to the coded size."""
@@ -111,7 +149,8 @@ class FrameCoder:
         return centred(self.pad_luma(frame.y)), centred(u), centred(v)
 
     def _to_frame(self, pts: int, duration: int) -> Frame:
-        assert self.reference is not None
-        y, u, v = ((plane[0] + CENTRE).to(torch.uint8).cpu().numpy() for plane in self.reference.picture)
+        assert self.state is not None
+        picture = self.state.reference.picture
+        y, u, v = ((plane[0] + CENTRE).to(torch.uint8).cpu().numpy() for plane in picture)
         h, w = (self.height + 1) // 2, (self.width + 1) // 2
         return Frame(y[: self.height, : self.width], u[:h, :w], v[:h, :w], pts, duration)

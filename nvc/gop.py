@@ -1,4 +1,4 @@
-"""Which frames are keyframes, and which qp each frame gets. Pure decisions, no pictures coded."""
+"""Which frames are keyframes, and how qp runs along a GOP. Pure decisions, no pictures coded."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class GopSchedule:
         self._config = config
         self._since_keyframe = -1
 
-    def next_frame(self, scene_cut: bool) -> tuple[bool, int]:
-        """Whether the next frame is a keyframe, and its qp."""
+    def next_place(self, scene_cut: bool) -> int:
+        """How many frames the next frame stands behind its keyframe; 0: it is one."""
         keyint = self._config.keyint
         due = self._since_keyframe < 0 or (keyint != -1 and self._since_keyframe + 1 >= keyint)
         if due or (scene_cut and self._config.scene_cut):
             self._since_keyframe = 0
         else:
             self._since_keyframe += 1
-        return self._since_keyframe == 0, clip_qp(self._config.qp + qp_offset(self._since_keyframe))
+        return self._since_keyframe
 
 
 def qp_offset(since_keyframe: int) -> int:

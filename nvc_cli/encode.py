@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from nvc_cli import options
+from nvc_cli import options, targets
 from nvc_cli.report import Reporter
 
 
@@ -12,6 +14,8 @@ from nvc_cli.report import Reporter
 @click.argument("input", type=options.FILE)
 @click.argument("output", type=options.FILE)
 @options.quality_options
+@targets.target_options
+@targets.region_options
 @options.model_option
 @click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out the first frames.")
 @options.frames_option
@@ -24,7 +28,7 @@ from nvc_cli.report import Reporter
 def encode(
     input: str,
     output: str,
-    qp: int,
+    qp: int | None,
     keyint: int,
     scene_cut: bool,
     preset: str,
@@ -37,6 +41,7 @@ def encode(
     overwrite: bool,
     as_json: bool,
     quiet: bool,
+    **aims: Any,
 ) -> None:
     """Encode the video or picture INPUT into the stream OUTPUT.
 
@@ -44,9 +49,10 @@ def encode(
     output.
     """
     options.refuse_two_outputs(OUTPUT=output == "-", json=as_json, recon=recon == "-")
+    targets.refuse_two_targets(qp=qp, **aims)
     import nvc
 
-    config = nvc.EncoderConfig(model, qp, keyint, scene_cut, preset, device, threads)
+    config = nvc.EncoderConfig(model, qp, keyint, scene_cut, preset, device, threads, **aims)
     with Reporter("encoded", as_json=as_json, quiet=quiet) as reporter:
         summary = nvc.encode(
             input,

@@ -87,8 +87,7 @@ def quality_options(function: F) -> F:
         "-q",
         "--qp",
         type=click.IntRange(0, 63),
-        default=32,
-        show_default=True,
+        show_default="32, if no target is given",
         help="Quality: 0 is best, 63 is smallest.",
     )(function)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -10,19 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bitstream_spec import AudioPacket, Limits, StreamHeader, StreamWriter
+from bitstream_spec.sections import build_stream_header
 from nvc.config import EncoderConfig
-from nvc.errors import MediaError
+from nvc.errors import ConfigError, MediaError
 from nvc.files.pending import STANDARD_STREAM, check_target, pending_file, pending_path
 from nvc.files.summary import EncodeSummary, FrameReport, FrameTally
 from nvc.media import VideoReader, VideoWriter, open_output, open_video
 from nvc.metrics import psnr_yuv_db
+from nvc.rate.planned import FrameResult
+from nvc.rate.target import PassResult, VideoFacts, first_control, next_control
 
 if TYPE_CHECKING:
     from nvc.encoder import Encoder
+    from nvc.roi import QualityMapper
 
 DEFAULT_CONFIG: Final = EncoderConfig()
 _MAX_KEY_BYTES = 255
 _MAX_VALUE_BYTES = 65535
+_TRAILER_BYTES = 52  # with one seek point
 
 
 def encode(
@@ -38,6 +44,7 @@ def encode(
 ) -> EncodeSummary:
     """Encode the video or picture `input` into the stream `output`, its sound copied.
 
+    Where `config` asks for several passes, `input` is read and `on_frame` called for each anew.
     "-" is y4m on standard input and a stream on standard output. The first `skip` frames are left out and at
     most `n_frames` are encoded. `reconstruction` names a file, lossless, for the frames a decoder will give.
     Raises MediaError if a file cannot be read or written, ModelError if the weights are not there.
@@ -48,18 +55,44 @@ def encode(
         if str(reconstruction) == STANDARD_STREAM == str(output):
             raise MediaError("standard output can take the stream or the reconstruction, not both")
         check_target(reconstruction, input, output, overwrite=overwrite)
-    with contextlib.ExitStack() as stack:
-        video = stack.enter_context(open_video(_source(input), skip=skip, n_frames=n_frames))
-        from nvc.encoder import Encoder  # takes seconds: a wrong file name need not wait for it
-
-        encoder = Encoder(config, video.info.width, video.info.height)
-        header = stream_header(video, encoder.model_id, encoder.model_name)
-        recon = None
-        if reconstruction is not None:
-            recon = stack.enter_context(_open_reconstruction(reconstruction, video))
-        writer = stack.enter_context(StreamWriter(stack.enter_context(pending_file(output)), header))
-        figures = _encode_all(video, encoder, writer, recon, on_frame)
+    if config.n_passes > 1 and str(input) == STANDARD_STREAM:
+        raise ConfigError("several passes read the input several times: give a file, not standard input")
+    before: PassResult | None = None
+    for number in range(1, config.n_passes + 1):
+        is_last = number == config.n_passes
+        with contextlib.ExitStack() as stack:
+            video = stack.enter_context(open_video(_source(input), skip=skip, n_frames=n_frames))
+            encoder, mapper = _open_encoder(config, video, before)
+            header = stream_header(video, encoder.model_id, encoder.model_name)
+            recon = None
+            if is_last and reconstruction is not None:
+                recon = stack.enter_context(_open_reconstruction(reconstruction, video))
+            file = stack.enter_context(pending_file(output if is_last else os.devnull))
+            writer = stack.enter_context(StreamWriter(file, header))
+            figures = _encode_all(video, encoder, mapper, writer, recon, on_frame)
+            before = figures.as_pass()
     return figures.summarise(str(input), str(output), time.monotonic() - began, tuple(video.notices))
+
+
+def _open_encoder(
+    config: EncoderConfig, video: VideoReader, before: PassResult | None
+) -> tuple[Encoder, QualityMapper]:
+    from nvc.encoder import Encoder  # takes seconds: a wrong file name need not wait for it
+    from nvc.roi import QualityMapper
+
+    info = video.info
+    header_bytes = len(build_stream_header(stream_header(video, bytes(8), "model")))
+    facts = VideoFacts(
+        width=info.width,
+        height=info.height,
+        time_base=info.time_base,
+        frame_rate=info.frame_rate,
+        n_frames=info.n_frames,
+        overhead_bytes=header_bytes + _TRAILER_BYTES,
+        audio_kbps=sum(track.bit_rate for track in video.audio_tracks) / 1000,
+    )
+    control = first_control(config, facts) if before is None else next_control(config, facts, before)
+    return Encoder(config, info.width, info.height, control), QualityMapper(config)
 
 
 class _Figures:
@@ -70,6 +103,7 @@ class _Figures:
         self._psnr_sums = [0.0, 0.0, 0.0]
         self.tally = FrameTally(writer.header)
         self.audio_bytes = 0
+        self.results: list[FrameResult] = []
 
     @property
     def video_bytes(self) -> int:
@@ -77,6 +111,11 @@ class _Figures:
 
     def add_psnr(self, psnr_db: tuple[float, float, float]) -> None:
         self._psnr_sums = [total + psnr for total, psnr in zip(self._psnr_sums, psnr_db, strict=True)]
+
+    def as_pass(self) -> PassResult:
+        """What the next pass wants to know."""
+        other_bytes = self.video_bytes - sum(result.size_bytes for result in self.results)
+        return PassResult(self.results, self.tally.duration_s, other_bytes, self.audio_bytes)
 
     def summarise(self, input: str, output: str, seconds: float, notices: tuple[str, ...]) -> EncodeSummary:
         header, tally = self._writer.header, self.tally
@@ -108,6 +147,7 @@ class _Figures:
 def _encode_all(
     video: VideoReader,
     encoder: Encoder,
+    mapper: QualityMapper,
     writer: StreamWriter,
     recon: VideoWriter | None,
     on_frame: Callable[[FrameReport], None] | None,
@@ -119,7 +159,7 @@ def _encode_all(
             writer.write_audio(item)
             figures.audio_bytes += writer.size_bytes - before
             continue
-        coded = encoder.encode(item)
+        coded = encoder.encode(item, mapper.next_map(item))
         if coded.is_keyframe:
             writer.write_gop(coded.packet.pts)
         writer.write_frame(coded.packet)
@@ -127,6 +167,7 @@ def _encode_all(
             recon.write(coded.reconstruction)
         figures.tally.add(coded.packet, writer.size_bytes - before)
         figures.add_psnr(coded.psnr_db)
+        figures.results.append(coded.result)
         if on_frame is not None:
             on_frame(
                 FrameReport(

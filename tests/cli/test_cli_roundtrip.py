@@ -65,6 +65,40 @@ def test_pipes(clip: Path, stream: Path, tiny_model: str) -> None:
     assert coded.stdout.startswith(b"\x89NVC\r\n")
 
 
+def test_a_size_and_a_region(clip: Path, tiny_model: str, tmp_path: Path) -> None:
+    coded = tmp_path / "a.nvc"
+    arguments = [
+        "--model",
+        tiny_model,
+        "--size",
+        "1.5k",
+        "--roi",
+        "16,16,32,32,-8",
+        "--threads",
+        "1",
+        "--json",
+    ]
+    made = command("encode", clip, coded, *arguments)
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["size_bytes"] == coded.stat().st_size == pytest.approx(1500, rel=0.05)
+    told = json.loads(command("info", coded, "--json").stdout)
+    assert 0 < told["substream_bytes"]["quality_map"] < 40
+    assert nvc.verify(coded, threads=1).is_good
+
+
+def test_several_passes_need_a_file(clip: Path, tmp_path: Path) -> None:
+    done = command("encode", "-", tmp_path / "a.nvc", "--size", "1k", stdin=b"")
+    assert done.returncode == 1
+    assert b"give a file, not standard input" in done.stderr
+
+
+def test_a_mask_that_is_not_there(clip: Path, tiny_model: str, tmp_path: Path) -> None:
+    done = command("encode", clip, tmp_path / "a.nvc", "--model", tiny_model, "--roi", "nowhere.png")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.splitlines()[-1] == b"Error: cannot read nowhere.png: no such file"
+    assert not list(tmp_path.iterdir())
+
+
 def test_reader_that_leaves(stream: Path) -> None:
     line = [sys.executable, "-m", "nvc_cli", "decode", str(stream), "-", "--threads", "1"]
     read_end, write_end = os.pipe()

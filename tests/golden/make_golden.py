@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from bitstream_spec import StreamHeader, StreamWriter
 from nvc.config import EncoderConfig
 from nvc.encoder import Encoder
 from nvc.media.synthetic import natural_clip
+from nvc.quality_map import Offsets
 
 HERE = Path(__file__).resolve().parent
 
@@ -26,6 +29,7 @@ class Golden:
     n_frames: int
     qp: int
     keyint: int
+    has_maps: bool = False
 
 
 GOLDEN = (
@@ -34,7 +38,21 @@ GOLDEN = (
     Golden("v1_gops", 64, 48, 8, 44, 3),
     Golden("v1_odd", 51, 37, 4, 20, -1),
     Golden("v1_one_pixel", 1, 1, 3, 30, -1),
+    Golden("v1_maps", 90, 64, 8, 34, 6, has_maps=True),
 )
+
+
+def quality_map(index: int) -> Offsets | None:
+    """A map that stays, one that changes a little, none, and none in the second GOP."""
+    if index in (3, 6, 7):
+        return None
+    offsets = np.full((4, 6), 9, np.int16)
+    offsets[1:3, 1:4] = -9
+    if index > 3:
+        offsets[0] = np.arange(-40, 20, 10)
+    elif index == 2:
+        offsets[3, 5] = 8
+    return offsets
 
 
 def make(golden: Golden) -> list[str]:
@@ -53,7 +71,7 @@ def make(golden: Golden) -> list[str]:
     checksums = []
     with open(HERE / f"{golden.name}.nvc", "wb") as file, StreamWriter(file, header) as writer:
         for frame in clip:
-            coded = encoder.encode(frame)
+            coded = encoder.encode(frame, quality_map(frame.pts) if golden.has_maps else None)
             if coded.is_keyframe:
                 writer.write_gop(frame.pts)
             writer.write_frame(coded.packet)
