@@ -8,7 +8,7 @@ from bitstream_spec.errors import (
     UnsupportedStream,
 )
 from bitstream_spec.header import AudioTrack, Colour, ColourRange, Layer, PixelFormat, StreamHeader
-from bitstream_spec.limits import Limits
+from bitstream_spec.limits import DEFAULT_LIMITS, Limits
 from bitstream_spec.packets import (
     AudioPacket,
     FramePacket,
@@ -24,6 +24,7 @@ from bitstream_spec.schema import FORMAT_VERSION
 from bitstream_spec.writer import StreamWriter
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "FORMAT_VERSION",
     "AudioPacket",
     "AudioTrack",

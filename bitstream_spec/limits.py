@@ -12,9 +12,7 @@ from bitstream_spec.header import StreamHeader
 class Limits:
     """Bounds on one stream. The defaults suit files from strangers; raise them for files you trust."""
 
-    max_width: int = 16384  # luma samples; twice 8K video
-    max_height: int = 16384  # luma samples; twice 8K video
-    max_pixels: int = 2**26  # width x height; 8192x8192, about 100 MB for one decoded picture
+    max_pixels: int = 2**25  # width x height; room for 8K video. A decoder takes some 300 bytes for each
     max_header_bytes: int = 2**20  # stream header; room for texts and codec headers
     max_unit_bytes: int = 2**26  # body of one unit; several raw 4K pictures
     max_audio_packet_bytes: int = 2**22  # body of one audio unit; 10 s of 8-channel 48 kHz PCM
@@ -25,7 +23,7 @@ class Limits:
     max_metadata_entries: int = 256  # per stream; FFmpeg files have some dozens
     max_metadata_bytes: int = 2**18  # keys and values together, UTF-8; room for lyrics, not for pictures
     max_seek_points: int = 65536  # entries of the seek index; the format's own bound
-    max_frames: int = 0  # per stream, 0 = unlimited; memory does not grow with it
+    max_frames: int = 0  # per stream, 0 = unlimited; memory does not grow with it, time does
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -45,9 +43,8 @@ class Limits:
     def check_header(self, header: StreamHeader, size_bytes: int) -> None:
         """Raise LimitExceeded if the stream header, built to `size_bytes`, is over any of its limits."""
         self.check("max_header_bytes", size_bytes, "stream header length")
-        self.check("max_width", header.width, "picture width")
-        self.check("max_height", header.height, "picture height")
-        self.check("max_pixels", header.width * header.height, "picture size in pixels")
+        pixels = header.width * header.height
+        self.check("max_pixels", pixels, f"picture size of {header.width}x{header.height} pixels")
         self.check("max_layers", len(header.layers), "number of layers")
         self.check("max_audio_tracks", len(header.audio_tracks), "number of audio tracks")
         for track in header.audio_tracks:

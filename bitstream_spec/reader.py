@@ -154,7 +154,8 @@ class StreamReader(Iterator[Item]):
         where = f"frame {index}"
         self.n_frames += 1  # damaged or not, it stands in the stream
         gop, self._gop = self._gop, None  # a fault here makes the rest of the GOP unusable
-        if self._limits.max_frames:
+        if 0 < self._limits.max_frames < self.n_frames:
+            self._ended = True  # nothing behind it could be delivered either
             self._limits.check("max_frames", self.n_frames, "number of frames")
         if gop is None:
             raise CorruptStream(f"{where}: no whole GOP header and I frame before it")

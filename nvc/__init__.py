@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bitstream_spec import (
         CorruptStream,
         LimitExceeded,
+        Limits,
         StreamError,
         TruncatedStream,
         UnsupportedStream,
@@ -37,6 +38,7 @@ __all__ = [
     "EncoderConfig",
     "Frame",
     "LimitExceeded",
+    "Limits",
     "MediaError",
     "ModelError",
     "NvcError",
@@ -54,6 +56,7 @@ _HOMES = {
     "bitstream_spec": (
         "CorruptStream",
         "LimitExceeded",
+        "Limits",
         "StreamError",
         "TruncatedStream",
         "UnsupportedStream",

@@ -19,12 +19,14 @@ from nvc.frames import Frame, Plane
 from nvc.model_store import Model
 from nvc.models.codec import Ports
 from nvc.models.exact import exact_arithmetic
+from nvc.models.motion_coder import N_MOTION
 from nvc.models.picture_coder import Picture, Reference
 from nvc.models.quantiser import DecoderPort, EncoderPort
-from nvc.models.transform import LUMA_BLOCK, N_COEFFICIENTS
+from nvc.models.transform import LUMA_BLOCK
 from nvc.quality_map import Offsets, build_map, clip_qps, parse_map
 
 CENTRE = 128.0
+MOTION_BLOCK = 32  # luma samples under one 4x4 transform of vectors
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,11 @@ class FrameCoder:
     ) -> Frame:
         """Decode a frame. Raises CorruptStream where a payload is missing or ends early."""
         payloads = {part.kind: part.payload for part in substreams if part.layer_id == 0}
-        n_blocks = (self.padded_width // LUMA_BLOCK) * (self.padded_height // LUMA_BLOCK)
+        config = self.model.codec.config
         latent = self.model.coder.decoder(payloads.get(SubstreamKind.LATENT, b""))
-        latent.expect(n_blocks * N_COEFFICIENTS * 2)
+        latent.expect(self._n_symbols(LUMA_BLOCK, config.n_latent, config.n_hyper))
         motion = self.model.coder.decoder(payloads.get(SubstreamKind.MOTION, b""))
-        motion.expect(n_blocks * N_COEFFICIENTS)
+        motion.expect(self._n_symbols(MOTION_BLOCK, N_MOTION, config.n_motion_hyper))
         offsets = self._offsets_before(frame_type)
         if SubstreamKind.QUALITY_MAP in payloads:
             offsets = parse_map(payloads[SubstreamKind.QUALITY_MAP], offsets, self.model.coder)
@@ -131,6 +133,11 @@ class FrameCoder:
         """The last frame's decoded luma at the coded size: what the next P frame's vectors move."""
         assert self.state is not None, "no frame has been coded yet"
         return (self.state.reference.picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
+
+    def _n_symbols(self, block: int, n_latent: int, n_hyper: int) -> int:
+        """Elements of a latent with one position for each block of luma, and of its hyper-latent."""
+        h, w = -(-self.padded_height // block), -(-self.padded_width // block)
+        return h * w * n_latent + -(-h // 2) * -(-w // 2) * n_hyper
 
     def pad_luma(self, plane: Plane) -> Plane:
         """Repeat a luma plane's last row and column up to the coded size."""

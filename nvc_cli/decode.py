@@ -29,6 +29,7 @@ from nvc_cli.report import Reporter
     help="Quality of the H.264 in MP4; lower is better.",
 )
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Compare frame checksums.")
+@options.limit_options
 @options.running_options
 @options.overwrite_option
 @options.report_options
@@ -41,6 +42,8 @@ def decode(
     lossless: bool,
     crf: float,
     verify: bool,
+    max_pixels: int | None,
+    max_frames: int | None,
     device: str,
     threads: int,
     overwrite: bool,
@@ -68,6 +71,7 @@ def decode(
             n_frames=n_frames,
             lossless=lossless,
             crf=crf,
+            limits=options.limits(max_pixels=max_pixels, max_frames=max_frames),
             overwrite=overwrite,
             on_frame=reporter.on_frame,
         )

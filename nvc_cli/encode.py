@@ -22,6 +22,7 @@ from nvc_cli.report import Reporter
 @click.option(
     "--recon", type=options.FILE, help="Also write what a decoder will show: mkv or y4m for exact planes."
 )
+@options.pixels_option
 @options.running_options
 @options.overwrite_option
 @options.report_options
@@ -36,6 +37,7 @@ def encode(
     skip: int,
     n_frames: int | None,
     recon: str | None,
+    max_pixels: int | None,
     device: str,
     threads: int,
     overwrite: bool,
@@ -61,6 +63,7 @@ def encode(
             skip=skip,
             n_frames=n_frames,
             reconstruction=recon,
+            limits=options.limits(max_pixels=max_pixels),
             overwrite=overwrite,
             on_frame=reporter.on_frame,
         )

@@ -12,8 +12,11 @@ from nvc_cli.report import Reporter, print_json
 @click.command()
 @click.argument("input", type=options.FILE, required=False)
 @click.option("--models", is_flag=True, help="List the networks that are installed.")
+@options.limit_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def info(input: str | None, models: bool, as_json: bool) -> None:
+def info(
+    input: str | None, models: bool, max_pixels: int | None, max_frames: int | None, as_json: bool
+) -> None:
     """Show what the stream INPUT holds, or which networks are installed."""
     if models == (input is not None):
         raise click.UsageError("Give either INPUT or --models.")
@@ -30,7 +33,7 @@ def info(input: str | None, models: bool, as_json: bool) -> None:
         return
     import nvc
 
-    stream = nvc.read_info(str(input))
+    stream = nvc.read_info(str(input), limits=options.limits(max_pixels=max_pixels, max_frames=max_frames))
     if as_json:
         print_json(stream)
     else:
@@ -41,14 +44,24 @@ def info(input: str | None, models: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("input", type=options.FILE)
+@options.limit_options
 @options.running_options
 @options.report_options
-def verify(input: str, device: str, threads: int, as_json: bool, quiet: bool) -> None:
+def verify(
+    input: str,
+    max_pixels: int | None,
+    max_frames: int | None,
+    device: str,
+    threads: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Decode the stream INPUT and compare every frame with the checksum its encoder wrote."""
     import nvc
 
     with Reporter("verified", as_json=as_json, quiet=quiet) as reporter:
-        summary = nvc.verify(input, device=device, threads=threads, on_frame=reporter.on_frame)
+        limits = options.limits(max_pixels=max_pixels, max_frames=max_frames)
+        summary = nvc.verify(input, device=device, threads=threads, limits=limits, on_frame=reporter.on_frame)
     reporter.show_check(summary)
     if not summary.is_good:
         fail(summary.faults[0] if summary.faults else f"{input} is not finished")

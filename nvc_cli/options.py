@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from bitstream_spec import Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,6 +54,34 @@ def frames_option(function: F) -> F:
     return click.option("-n", "--frames", "n_frames", type=POSITIVE, help="Stop after so many frames.")(
         function
     )
+
+
+def pixels_option(function: F) -> F:
+    """Add --max-pixels."""
+    return click.option(
+        "--max-pixels",
+        type=POSITIVE,
+        show_default="2^25, 8K video",
+        help="Refuse larger pictures; each pixel takes some 300 bytes of memory.",
+    )(function)
+
+
+def limit_options(function: F) -> F:
+    """Add --max-pixels and --max-frames."""
+    function = click.option(
+        "--max-frames",
+        type=POSITIVE,
+        show_default="no limit",
+        help="Refuse the frames beyond so many.",
+    )(function)
+    return pixels_option(function)
+
+
+def limits(**chosen: int | None) -> Limits:
+    """The limits that were chosen, the others by default."""
+    import nvc
+
+    return nvc.Limits(**{name: value for name, value in chosen.items() if value is not None})
 
 
 def model_option(function: F) -> F:

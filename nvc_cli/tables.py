@@ -40,10 +40,15 @@ def stream_table(info: StreamInfo) -> list[str]:
     ]
     if info.audio_tracks:
         rows.append(("  sound", f"{info.audio_bytes} bytes"))
-    rows += [(f"  {key}", value.replace("\n", " ")) for key, value in info.metadata.items()]
+    rows += [(f"  {_printable(key)}", _printable(value)) for key, value in info.metadata.items()]
     rows.append(("state", "finished" if info.finished else "not finished"))
     width = max(len(name) for name, _ in rows)
     return [f"{name:<{width}}  {value}" for name, value in rows]
+
+
+def _printable(text: str) -> str:
+    """Without the control characters by which a stranger's text could rule a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def models_table(entries: Sequence[ModelEntry]) -> list[str]:

@@ -22,10 +22,12 @@ from nvc.errors import NvcError
 
 # The extension's output buffer has one word a symbol; its final state alone takes two.
 _SYMBOLS_MIN = 8
-# Behind a payload's end, a symbol takes at most one 32-bit word and an escape two more; an escape inside
-# can announce fifteen times its own length.
-_BYTES_BEYOND_END = 12
-_ESCAPE_GROWTH = 16
+_STATE_BYTES = 8
+_STATE_MIN = 1 << 31  # the coder's lower bound: from there up, a symbol takes at most 16 bits of the payload
+_SYMBOL_BYTES_MAX = 5  # 16 bits, and 24 more for the escape of a symbol up to 2**15
+_BYTES_BEYOND_END = 4  # per symbol: its 16 bits, and as much for the escapes among them
+_SLACK_BYTES = 1024  # one escape: at most 15 bytes for each byte of a run of ones, the state's included
+_ENDLESS_ESCAPE = b"\xff" * 32  # an escape's length is a run of ones, and no encoder meets one so long
 
 
 @lru_cache(maxsize=1)
@@ -77,11 +79,10 @@ class RansCoder:
 class RansDecoder:
     """Takes symbols from one payload, in the order in which they were encoded.
 
-    The extension trusts its input and reads on behind a payload's end, so the payload is continued with as
-    many zeros as the symbols asked for could take.
+    The extension trusts its input and reads on behind a payload's end: see `continued_payload`.
     """
 
-    def __init__(self, coder: RansCoder, payload: bytes, symbols_max: int = 1 << 26) -> None:
+    def __init__(self, coder: RansCoder, payload: bytes, symbols_max: int = 1 << 20) -> None:
         self._coder = coder
         self._payload = payload
         self._symbols_left = symbols_max
@@ -92,7 +93,10 @@ class RansDecoder:
         self._symbols_left = n_symbols
 
     def pop(self, rows: Tensor) -> Tensor:
-        """The next symbols, one for each table row; int32 [n]. Raises CorruptStream at the payload's end."""
+        """The next symbols, one for each table row; int32 [n].
+
+        Raises CorruptStream if the payload is missing, is none, or if more is asked for than was expected.
+        """
         n = len(rows)
         if not n:
             return torch.zeros(0, dtype=torch.int32)
@@ -100,10 +104,20 @@ class RansDecoder:
             raise CorruptStream("a payload holds fewer symbols than its frame needs")
         if self._state is None:
             self._state = _ans().RansDecoder()
-            padding = bytes(
-                self._symbols_left * _BYTES_BEYOND_END + len(self._payload) * _ESCAPE_GROWTH + 1024
-            )
-            self._state.set_stream(self._payload + padding)
+            self._state.set_stream(continued_payload(self._payload, self._symbols_left))
         self._symbols_left -= n
         values = self._coder._decode(self._state, rows.tolist())
         return torch.from_numpy(np.array(values, dtype=np.int32))
+
+
+def continued_payload(payload: bytes, n_symbols: int) -> bytes:
+    """A payload with all that the extension could read behind it while it decodes `n_symbols`.
+
+    Raises CorruptStream if no encoder writes such a payload, so that this bound would not hold.
+    """
+    state = int.from_bytes(payload[:_STATE_BYTES], "little")
+    if len(payload) < _STATE_BYTES or state < _STATE_MIN or _ENDLESS_ESCAPE in payload:
+        raise CorruptStream("a payload is not one of the entropy coder")
+    if len(payload) > n_symbols * _SYMBOL_BYTES_MAX + _SLACK_BYTES:
+        raise CorruptStream("a payload is longer than its frame could need")
+    return payload.ljust(len(payload) + n_symbols * _BYTES_BEYOND_END + _SLACK_BYTES, b"\0")

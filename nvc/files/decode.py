@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bitstream_spec import (
+    DEFAULT_LIMITS,
     AudioPacket,
     FramePacket,
     GopHeader,
+    Limits,
     StreamError,
     StreamHeader,
     StreamReader,
@@ -46,6 +48,7 @@ def decode(
     n_frames: int | None = None,
     lossless: bool = False,
     crf: float = 8,
+    limits: Limits = DEFAULT_LIMITS,
     overwrite: bool = False,
     on_frame: OnFrame | None = None,
 ) -> DecodeSummary:
@@ -53,15 +56,15 @@ def decode(
 
     "-" is a stream on standard input and y4m on standard output. `start_s` and `duration_s`, in seconds from
     the first frame, and `n_frames` choose a part, which then begins at time 0. For `lossless` and `crf` see
-    `nvc.media.open_output`. If the stream is damaged or cut short, the output holds the frames before that
-    place and the summary says so in `fault`; without any whole frame the error is raised.
+    `nvc.media.open_output`. If the stream is damaged, cut short or over the `limits`, the output holds the
+    frames before that place and the summary says so in `fault`; without any whole frame the error is raised.
     Raises StreamError, MediaError, ModelError.
     """
     began = time.monotonic()
     _check_part(start_s, duration_s, n_frames)
     check_target(output, input, overwrite=overwrite)
     with open_stream(input) as file:
-        reader = file.reader()
+        reader = file.reader(limits)
         decoder = _open_decoder(reader.header, device, threads, verify)
         part = StreamPart(reader, start_s, duration_s, n_frames)
         frames = _Frames(
@@ -91,16 +94,21 @@ def decode(
 
 
 def verify(
-    input: str | Path, *, device: str = "cpu", threads: int = 0, on_frame: OnFrame | None = None
+    input: str | Path,
+    *,
+    device: str = "cpu",
+    threads: int = 0,
+    limits: Limits = DEFAULT_LIMITS,
+    on_frame: OnFrame | None = None,
 ) -> VerifySummary:
     """Decode the whole stream and compare every frame with the checksum its encoder wrote.
 
     Goes on behind a fault with the next GOP that can be found. Raises StreamError if not even the header can
-    be used, MediaError if the file cannot be read, ModelError if the weights are not installed.
+    be used or is over the `limits`, MediaError if the file cannot be read, ModelError without the weights.
     """
     began = time.monotonic()
     with open_stream(input) as file:
-        reader = file.reader()
+        reader = file.reader(limits)
         check = _Check(reader, _open_decoder(reader.header, device, threads, True), file, on_frame)
         check.run()
     seconds = time.monotonic() - began

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bitstream_spec import AudioPacket, Limits, StreamHeader, StreamWriter
+from bitstream_spec import DEFAULT_LIMITS, AudioPacket, Limits, StreamHeader, StreamWriter
 from bitstream_spec.sections import build_stream_header
 from nvc.config import EncoderConfig
 from nvc.errors import ConfigError, MediaError
@@ -39,6 +39,7 @@ def encode(
     skip: int = 0,
     n_frames: int | None = None,
     reconstruction: str | Path | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     overwrite: bool = False,
     on_frame: Callable[[FrameReport], None] | None = None,
 ) -> EncodeSummary:
@@ -47,7 +48,8 @@ def encode(
     Where `config` asks for several passes, `input` is read and `on_frame` called for each anew.
     "-" is y4m on standard input and a stream on standard output. The first `skip` frames are left out and at
     most `n_frames` are encoded. `reconstruction` names a file, lossless, for the frames a decoder will give.
-    Raises MediaError if a file cannot be read or written, ModelError if the weights are not there.
+    Raises MediaError if a file cannot be read or written, ModelError if the weights are not there,
+    LimitExceeded if a reader with the same `limits` would refuse the stream.
     """
     began = time.monotonic()
     check_target(output, input, overwrite=overwrite)
@@ -68,7 +70,7 @@ def encode(
             if is_last and reconstruction is not None:
                 recon = stack.enter_context(_open_reconstruction(reconstruction, video))
             file = stack.enter_context(pending_file(output if is_last else os.devnull))
-            writer = stack.enter_context(StreamWriter(file, header))
+            writer = stack.enter_context(StreamWriter(file, header, limits))
             figures = _encode_all(video, encoder, mapper, writer, recon, on_frame)
             before = figures.as_pass()
     return figures.summarise(str(input), str(output), time.monotonic() - began, tuple(video.notices))
@@ -211,7 +213,7 @@ def stream_header(video: VideoReader, model_id: bytes, model_name: str) -> Strea
 
 def _fitting(metadata: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """Cut texts to what the format holds, and leave out those that every reader would refuse."""
-    limits = Limits()
+    limits = DEFAULT_LIMITS
     pairs: list[tuple[str, str]] = []
     n_bytes = 0
     for key, value in metadata:

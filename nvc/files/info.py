@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bitstream_spec import (
+    DEFAULT_LIMITS,
     FORMAT_VERSION,
     AudioPacket,
     AudioTrack,
     FramePacket,
     GopHeader,
+    Limits,
     StreamError,
     StreamReader,
 )
@@ -22,14 +24,14 @@ from nvc.files.summary import FrameTally, StreamInfo
 CUT_SHORT = "cut short or never finished: the end is missing"
 
 
-def read_info(input: str | Path) -> StreamInfo:
+def read_info(input: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> StreamInfo:
     """Read through the stream `input`, "-" is standard input, and count what is in it.
 
     A stream that is damaged or cut short is counted up to there, see `fault`. Raises StreamError if not even
-    its header can be used, MediaError if the file cannot be read.
+    its header can be used or it is over the `limits`, MediaError if the file cannot be read.
     """
     with open_stream(input) as file:
-        reader = file.reader(allow_unfinished=True)
+        reader = file.reader(limits, allow_unfinished=True)
         count = _Count(reader, file)
         fault = count.run()
     header, tally = reader.header, count.tally

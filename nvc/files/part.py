@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from bitstream_spec import AudioPacket, FramePacket, GopHeader, StreamReader
+from bitstream_spec.checks import MAX_TIME
 
 _AUDIO_LAG_S = 2
 """Sound may stand this much later in the file than the frames that are shown with it."""
@@ -90,8 +91,9 @@ class StreamPart:
             self._sounding_tracks.discard(packet.track)
         elif time >= self._start:
             shift = self._shift(base)
-            dts = None if packet.dts is None else packet.dts - shift
-            yield replace(packet, pts=ticks - shift, dts=dts)
+            pts, dts = ticks - shift, None if packet.dts is None else packet.dts - shift
+            if max(abs(pts), abs(dts or 0)) <= MAX_TIME:
+                yield replace(packet, pts=pts, dts=dts)
 
     def _seek(self) -> None:
         points = self._reader.read_seek_index()

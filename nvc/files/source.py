@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from bitstream_spec import StreamReader
+from bitstream_spec import Limits, StreamReader
 from nvc.errors import MediaError
 from nvc.files.pending import STANDARD_STREAM
 
@@ -52,9 +52,9 @@ class CountingFile:
         """Size of a file that can seek, else what was read so far."""
         return self._size or self.n_read
 
-    def reader(self, *, allow_unfinished: bool = False) -> StreamReader:
+    def reader(self, limits: Limits, *, allow_unfinished: bool = False) -> StreamReader:
         """Read the stream header; raise a StreamError if it cannot be used."""
-        return StreamReader(cast(BinaryIO, self), allow_unfinished=allow_unfinished)
+        return StreamReader(cast(BinaryIO, self), limits, allow_unfinished=allow_unfinished)
 
 
 @contextlib.contextmanager

@@ -75,6 +75,10 @@ def name_of(file: str | Path | BinaryIO) -> str:
     return str(getattr(file, "name", "the given file"))
 
 
+REFUSALS = (av.FFmpegError, OSError, ValueError, OverflowError)
+"""How PyAV says that FFmpeg cannot take a value, a stream or a packet."""
+
+
 def reason(exc: BaseException) -> str:
     """Put FFmpeg's or the system's error into a few words of one line."""
     if isinstance(exc, EOFError):

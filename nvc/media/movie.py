@@ -17,7 +17,7 @@ from bitstream_spec import AudioPacket, AudioTrack
 from nvc.errors import MediaError
 from nvc.frames import Frame
 from nvc.media.audio import AudioOutput
-from nvc.media.facts import name_of, reason
+from nvc.media.facts import REFUSALS, name_of, reason
 from nvc.media.info import VideoInfo
 from nvc.media.pixels import to_picture
 from nvc.media.writer import Target, VideoWriter
@@ -92,12 +92,14 @@ class MovieWriter(VideoWriter):
             self._stream = self._add_video(format, coding)
             self._audio = [self._add_audio(number, format) for number in range(len(self._tracks))]
             self._container.metadata.update(dict(info.metadata))
-        except (av.FFmpegError, OSError, ValueError) as exc:
+        except REFUSALS as exc:
             raise MediaError(f"cannot write {self._name}: {reason(exc)}") from exc
 
     def write(self, item: Frame | AudioPacket) -> None:
         if self._closed:
             raise ValueError("the writer is closed")
+        if isinstance(item, Frame):
+            self._info.require_size(item.width, item.height)
         try:
             if isinstance(item, AudioPacket):
                 output = self._audio[item.track]
@@ -105,7 +107,7 @@ class MovieWriter(VideoWriter):
                     self._container.mux(output.packet(item))
             else:
                 self._write_frame(item)
-        except (av.FFmpegError, OSError) as exc:
+        except REFUSALS as exc:
             raise MediaError(f"cannot write {self._name}: {reason(exc)}") from exc
 
     def close(self) -> None:
@@ -117,17 +119,16 @@ class MovieWriter(VideoWriter):
         try:
             self._mux_video(self._stream.encode(None))
             self._container.close()
-        except (av.FFmpegError, OSError) as exc:
+        except REFUSALS as exc:
             raise MediaError(f"cannot write {self._name}: {reason(exc)}") from exc
 
     def abort(self) -> None:
         if not self._closed:
             self._closed = True
-            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+            with contextlib.suppress(*REFUSALS):
                 self._container.close()
 
     def _write_frame(self, frame: Frame) -> None:
-        self._info.require_size(frame.width, frame.height)
         picture = to_picture(frame)
         picture.pts = frame.pts
         picture.time_base = self._info.time_base
@@ -175,7 +176,7 @@ class MovieWriter(VideoWriter):
         track = self._tracks[number]
         try:
             return AudioOutput(self._container, track)
-        except (av.FFmpegError, ValueError) as exc:
+        except REFUSALS as exc:
             what = f"audio track {number} ({track.codec})"
             self.notices.append(f"left out {what}, which {format_name} cannot take: {reason(exc)}")
             return None

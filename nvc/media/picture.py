@@ -12,7 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from bitstream_spec import AudioPacket, AudioTrack, ColourRange
 from nvc.errors import MediaError
 from nvc.frames import Frame
-from nvc.media.facts import name_of, reason
+from nvc.media.facts import REFUSALS, name_of, reason
 from nvc.media.info import VideoInfo
 from nvc.media.pixels import to_coded_picture
 from nvc.media.writer import Target, VideoWriter
@@ -43,7 +43,7 @@ class PictureWriter(VideoWriter):
             raise MediaError(f"a {self._format} picture holds one frame only; mp4, mkv and y4m hold more")
         try:
             self._data = self._encode(item)
-        except (av.FFmpegError, ValueError) as exc:
+        except REFUSALS as exc:
             raise MediaError(f"cannot encode a {self._format} picture: {reason(exc)}") from exc
 
     def close(self) -> None:

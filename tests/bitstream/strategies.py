@@ -49,7 +49,7 @@ headers = st.builds(
     model_id=st.binary(min_size=8, max_size=8),
     model_name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", fullmatch=True),
     width=st.integers(1, 8192),
-    height=st.integers(1, 8192),
+    height=st.integers(1, 4096),
     time_base=positive,
     frame_rate=rationals,
     sample_aspect_ratio=rationals,

@@ -195,8 +195,6 @@ def test_second_frame_of_a_still() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "max_width",
-        "max_height",
         "max_pixels",
         "max_header_bytes",
         "max_unit_bytes",
@@ -222,17 +220,25 @@ def test_limits_on_lists() -> None:
 
 def test_absurd_picture() -> None:
     data = build_stream_header(dataclasses.replace(HEADER, width=65535, height=65535))
-    refused(LimitExceeded, "picture width is 65535, over the limit of 16384", data)
+    refused(LimitExceeded, "65535x65535 pixels is 4294836225, over the limit of 33554432", data)
+
+
+def test_limit_on_frames_ends_the_reading() -> None:
+    reader = StreamReader(io.BytesIO(build()), Limits(max_frames=3))
+    assert [next(reader) for _ in ITEMS[:-1]] == list(ITEMS[:-1])
+    with pytest.raises(LimitExceeded, match="number of frames is 4, over the limit of 3"):
+        next(reader)
+    assert list(reader) == []
 
 
 def test_nonsense_limit() -> None:
-    with pytest.raises(ValueError, match="invalid max_width 0"):
-        Limits(max_width=0)
+    with pytest.raises(ValueError, match="invalid max_pixels 0"):
+        Limits(max_pixels=0)
 
 
 def test_writer_keeps_to_the_limits() -> None:
-    with pytest.raises(LimitExceeded, match="picture width"):
-        StreamWriter(io.BytesIO(), dataclasses.replace(HEADER, width=65535))
+    with pytest.raises(LimitExceeded, match="picture size"):
+        StreamWriter(io.BytesIO(), dataclasses.replace(HEADER, width=65535, height=65535))
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_stream_with_a_flipped_byte(tmp_path: Path, stream: Path) -> None:
 
 
 def test_unexpected_errors_are_one_line_too(monkeypatch: pytest.MonkeyPatch, hollow_stream: Path) -> None:
-    def broken(_: str) -> None:
+    def broken(_: str, **_options: object) -> None:
         raise ZeroDivisionError("seven by nought")
 
     monkeypatch.delenv("NVC_TRACEBACK", raising=False)
@@ -168,7 +168,7 @@ def test_unexpected_errors_are_one_line_too(monkeypatch: pytest.MonkeyPatch, hol
 
 
 def test_interrupt(monkeypatch: pytest.MonkeyPatch, hollow_stream: Path) -> None:
-    def interrupted(_: str) -> None:
+    def interrupted(_: str, **_options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nvc.read_info", interrupted)

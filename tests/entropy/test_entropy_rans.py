@@ -95,9 +95,36 @@ def test_an_absent_payload_is_refused() -> None:
 
 @settings(deadline=None, max_examples=80)
 @given(st.binary(min_size=1, max_size=64), st.integers(1, 2000))
-def test_any_bytes_decode_to_bounded_symbols(payload: bytes, n: int) -> None:
-    symbols = decode(payload, torch.full((n,), 40).int())
+def test_any_bytes_decode_or_are_refused(payload: bytes, n: int) -> None:
+    try:
+        symbols = decode(payload, torch.full((n,), 40).int())
+    except CorruptStream:
+        return
     assert len(symbols) == n
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"\xff" * 7, "not one of the entropy coder"),
+        (bytes(8) + b"\x80" * 8, "not one of the entropy coder"),
+        (b"\x01" * 16 + b"\xff" * 32, "not one of the entropy coder"),
+        (b"\x01" * 2000, "longer than its frame could need"),
+    ],
+    ids=["short", "state", "endless escape", "long"],
+)
+def test_a_payload_that_no_encoder_writes_is_refused(payload: bytes, reason: str) -> None:
+    with pytest.raises(CorruptStream, match=reason):
+        decode(payload, torch.full((9,), 40).int())
+
+
+def test_the_longest_payload_is_not_refused() -> None:
+    """Every symbol escapes as far as it can, from the row that expects it least."""
+    symbols = torch.full((500,), SYMBOL_MAX).int()
+    rows = torch.ones(500).int()
+    payload = CODER.encode([(symbols, rows)])
+    assert len(payload) > 2000
+    assert torch.equal(decode(payload, rows), symbols)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""A damaged stream decodes up to the fault, to the very frames of the whole one, or is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitstream_spec import (
+    CorruptStream,
+    FramePacket,
+    GopHeader,
+    StreamError,
+    StreamReader,
+    StreamWriter,
+    TruncatedStream,
+)
+from nvc.decoder import Decoder
+from nvc.errors import DecodeError
+from nvc.frames import Frame
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+STREAM = (GOLDEN / "v1_gops.nvc").read_bytes()
+HEADER = StreamReader(io.BytesIO(STREAM)).header
+PACKETS = [item for item in StreamReader(io.BytesIO(STREAM)) if isinstance(item, FramePacket)]
+few = settings(deadline=None, max_examples=15)
+
+
+def decode(data: bytes) -> tuple[list[int], Exception | None]:
+    """Checksums of the frames before the first fault, and the fault."""
+    shown: list[int] = []
+    try:
+        reader = StreamReader(io.BytesIO(data))
+        decoder = Decoder(reader.header, threads=1)
+        for item in reader:
+            if isinstance(item, FramePacket):
+                shown.append(decoder.decode(item).checksum())
+    except (StreamError, DecodeError) as fault:
+        return shown, fault
+    return shown, None
+
+
+WHOLE, _ = decode(STREAM)
+
+
+def test_the_whole_stream() -> None:
+    assert decode(STREAM) == ([packet.checksums[0] for packet in PACKETS], None)
+
+
+@few
+@given(st.integers(0, len(STREAM) - 1), st.integers(1, 255))
+def test_any_byte_flipped(position: int, mask: int) -> None:
+    damaged = bytearray(STREAM)
+    damaged[position] ^= mask
+    shown, fault = decode(bytes(damaged))
+    assert fault is not None
+    assert shown == WHOLE[: len(shown)]
+
+
+@few
+@given(st.integers(0, len(STREAM) - 1))
+def test_any_cut(length: int) -> None:
+    shown, fault = decode(STREAM[:length])
+    assert isinstance(fault, TruncatedStream)
+    assert shown == WHOLE[: len(shown)]
+
+
+def decode_lenient(packets: list[FramePacket]) -> list[Frame | None]:
+    """What each packet decodes to without a look at its checksum; None where it is refused."""
+    decoder = Decoder(HEADER, threads=1, verify=False)
+    frames: list[Frame | None] = []
+    for packet in packets:
+        try:
+            frames.append(decoder.decode(packet))
+        except CorruptStream:
+            frames.append(None)
+    return frames
+
+
+@few
+@given(st.lists(st.sets(st.sampled_from([0, 1])), min_size=4, max_size=4))
+def test_any_substreams_dropped(dropped: list[set[int]]) -> None:
+    packets = [
+        dataclasses.replace(
+            packet, substreams=tuple(part for i, part in enumerate(packet.substreams) if i not in lost)
+        )
+        for packet, lost in zip(PACKETS, dropped, strict=False)
+    ]
+    for packet, frame in zip(packets, decode_lenient(packets), strict=True):
+        assert frame is None or (frame.width, frame.height) == (HEADER.width, HEADER.height)
+        if not packet.substreams:
+            assert frame is None, "these frames have coded symbols"
+
+
+@few
+@given(st.data())
+def test_any_payload_in_place_of_another(data: st.DataObject) -> None:
+    """With a right checksum over wrong bytes the networks run, and the picture's checksum tells."""
+    file = io.BytesIO()
+    place = data.draw(st.integers(0, len(PACKETS) - 1))
+    payload = data.draw(st.binary(max_size=7)) + data.draw(st.binary(max_size=60))
+    with StreamWriter(file, HEADER) as writer:
+        for item in StreamReader(io.BytesIO(STREAM)):
+            if isinstance(item, GopHeader):
+                writer.write_gop(item.first_pts)
+            elif isinstance(item, FramePacket):
+                part = dataclasses.replace(item.substreams[-1], payload=payload)
+                changed = dataclasses.replace(item, substreams=(*item.substreams[:-1], part))
+                writer.write_frame(changed if writer.n_frames == place else item)
+    shown, fault = decode(file.getvalue())
+    # Where few symbols are coded and most are zero, another payload may say the same.
+    assert shown == (WHOLE if fault is None else WHOLE[:place])
+
+
+def test_a_p_frame_alone_is_refused() -> None:
+    with pytest.raises(CorruptStream, match="without a keyframe"):
+        Decoder(HEADER, threads=1).decode(PACKETS[1])

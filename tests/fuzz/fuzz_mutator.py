@@ -1,0 +1,127 @@
+"""Mutates a stream inside its checksums, so that what lies behind them is reached.
+
+A stream is taken apart without believing it, one part is changed, and all lengths and checksums are made
+anew around the change.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from functools import lru_cache
+from random import Random
+
+from construct import ConstructError
+
+from bitstream_spec import StreamError, schema, sections
+
+MutateBytes = Callable[[bytes], bytes]
+Unit = tuple[int, bytes]
+"""Kind and body; the body of all but frames without its CRC-32."""
+
+
+def take_apart(data: bytes) -> tuple[bytes, list[Unit]]:
+    """Body of the stream header and the units; stops quietly where there is no sense."""
+    start = schema.PREAMBLE_LENGTH
+    position = start + int.from_bytes(data[start - 4 : start], "little")
+    header, units = data[start : max(start, position - schema.CRC_LENGTH)], []
+    while position + schema.MIN_UNIT_HEADER_LENGTH <= len(data):
+        kind, length, shift = data[position], 0, 0
+        position += 1
+        while position < len(data):
+            byte = data[position]
+            position += 1
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                break
+        position += 2
+        body = data[position : position + length]
+        units.append((kind, body if kind == schema.FRAME_UNIT else body[: -schema.CRC_LENGTH]))
+        position += length
+    return header, units
+
+
+def put_together(header: bytes, units: list[Unit]) -> bytes:
+    """A stream of these parts with right lengths and checksums."""
+    length = len(header) + schema.CRC_LENGTH
+    start = schema.MAGIC + schema.FORMAT_VERSION.to_bytes(2, "little") + length.to_bytes(4, "little")
+    return schema.seal(start + header) + b"".join(_unit(kind, body) for kind, body in units)
+
+
+@lru_cache(maxsize=1 << 12)
+def _unit(kind: int, body: bytes) -> bytes:
+    if kind == schema.FRAME_UNIT:
+        return sections.build_unit(kind, body)
+    tail = schema.TAIL_LENGTH - schema.CRC_LENGTH
+    if kind == schema.TRAILER_UNIT and len(body) >= tail:
+        length = len(body) + schema.CRC_LENGTH
+        length += len(sections.build_unit_header(kind, length))
+        body = body[:-tail] + length.to_bytes(4, "little") + schema.TAIL_MAGIC
+    return sections.build_unit(kind, schema.seal(body))
+
+
+def mutate_stream(data: bytes, random: Random, mutate_bytes: MutateBytes) -> bytes:
+    """Change one part of a stream; the header's, a unit's or a payload's bytes by `mutate_bytes`."""
+    header, units = take_apart(data)
+    for _ in range(random.choice((1, 1, 2, 4))):
+        action = random.randrange(12)
+        if action == 0:
+            header = mutate_bytes(header)
+        elif not units:
+            break
+        elif action == 1:
+            units.insert(random.randrange(len(units) + 1), random.choice(units))
+        elif action == 2:
+            del units[random.randrange(len(units))]
+        else:
+            place = random.randrange(len(units))
+            kind, body = units[place]
+            if kind == schema.FRAME_UNIT:
+                body = mutate_frame(body, _n_layers(header), random, mutate_bytes)
+            elif action < 5:
+                body = mutate_bytes(body)
+            units[place] = kind, body
+    return put_together(header, units)
+
+
+def mutate_frame(body: bytes, n_layers: int, random: Random, mutate_bytes: MutateBytes) -> bytes:
+    """Change the header, the table or a payload of a frame; its checksums fit again."""
+    try:
+        head = body[: schema.MAX_FRAME_HEADER_LENGTH]
+        fields = schema.FRAME_HEADER.parse(head, n_layers=n_layers)
+    except ConstructError:
+        return mutate_bytes(body)
+    position = fields.size + schema.CRC_LENGTH
+    payloads = []
+    for entry in fields.substreams:
+        payloads.append(body[position : position + entry.length])
+        position += entry.length
+    action = random.randrange(8)
+    if action == 0:
+        fields.qp = random.randrange(66)
+    elif action == 1:
+        fields.coding.frame_type = random.randrange(4)
+        fields.coding.n_upper_layers = random.choice((0, 0, 1))
+    elif action == 2 and payloads:
+        place = random.randrange(len(payloads))
+        del payloads[place], fields.substreams[place]
+    elif action == 3:
+        fields.duration, fields.pts_offset = random.choice((0, 1, 2**32)), random.choice((0, 1, 2, 2**62))
+    elif payloads:
+        place = random.randrange(len(payloads))
+        payloads[place] = mutate_bytes(payloads[place])
+        if action == 4:
+            fields.substreams[place].identity.kind = random.randrange(6)
+    for entry, payload in zip(fields.substreams, payloads, strict=True):
+        entry.length, entry.crc32 = len(payload), zlib.crc32(payload)
+    header = schema.build(schema.FRAME_HEADER, fields, n_layers=n_layers)
+    return schema.seal(header) + b"".join(payloads)
+
+
+@lru_cache(maxsize=64)
+def _n_layers(header: bytes) -> int:
+    try:
+        return len(schema.parse(schema.STREAM_HEADER, header, "stream header", lambda fields: fields.layers))
+    except StreamError:
+        return 1
