@@ -22,8 +22,8 @@ from nvc.models.layers import ACTIVATION_MAX, EXACT_SUM_LIMIT, Depthwise, Pointw
 # No arithmetic at all.
 MOVES = """
 _to_copy alias arange cat chunk clone contiguous copy_ detach detach_ expand expand_as flatten full gather
-index index_select lift_fresh masked_scatter_ narrow numpy_T ones permute reshape resolve_conj resolve_neg select
-slice split_with_sizes stack to transpose unsqueeze view where zeros zeros_like
+index index_select lift_fresh masked_scatter_ narrow numpy_T ones permute reshape resolve_conj resolve_neg
+select slice split_with_sizes stack to transpose unsqueeze view where zeros zeros_like
 """.split()
 # One rounded IEEE-754 operation for each element, or none. `div` is of two tensors: by a number, libraries
 # multiply with the reciprocal instead.
