@@ -180,3 +180,47 @@ def block(x: Floats, layers: PackedBlock) -> Floats:
     arrays = layers.arrays()
     spread(lambda first, last: _block(x, *arrays, out, first, last), h, 5 * n * x.size)
     return out
+
+
+@kernel
+def _to_depth(plane, factor, scale, out, channel, first, last):
+    for y in range(first, last):
+        for x in range(out.shape[1]):
+            for j in range(factor):
+                for i in range(factor):
+                    value = plane[y * factor + j, x * factor + i] * scale
+                    out[y, x, channel + j * factor + i] = value
+
+
+def to_depth(planes: list[tuple[Floats, int]], scale: float) -> Floats:
+    """Planes [h * factor, w * factor], each with its factor, times scale, as channels of one [h, w, n]."""
+    plane, factor = planes[0]
+    n_channels = sum(factor * factor for _, factor in planes)
+    out = np.empty((plane.shape[0] // factor, plane.shape[1] // factor, n_channels), np.float32)
+    channel = 0
+    for plane, factor in planes:
+        _to_depth(np.ascontiguousarray(plane), factor, np.float32(scale), out, channel, 0, len(out))
+        channel += factor * factor
+    return out
+
+
+@kernel
+def _from_depth(depth, factor, scale, channel, out, first, last):
+    for y in range(first, last):
+        for x in range(depth.shape[1]):
+            for j in range(factor):
+                for i in range(factor):
+                    value = depth[y, x, channel + j * factor + i] * scale
+                    out[y * factor + j, x * factor + i] = value
+
+
+def from_depth(depth: Floats, factors: tuple[int, ...], scale: float) -> list[Floats]:
+    """Undo `to_depth`, times scale."""
+    planes, channel = [], 0
+    depth = np.ascontiguousarray(depth)
+    for factor in factors:
+        out = np.empty((depth.shape[0] * factor, depth.shape[1] * factor), np.float32)
+        _from_depth(depth, factor, np.float32(scale), channel, out, 0, len(depth))
+        planes.append(out)
+        channel += factor * factor
+    return planes

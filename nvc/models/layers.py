@@ -16,7 +16,7 @@ width, channels], float32.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -176,7 +176,7 @@ class Block(nn.Module):
         if self.enter.exact and kernels.usable(x):
             from nvc.kernels.networks import block
 
-            return torch.stack([torch.from_numpy(block(picture.numpy(), self.packed)) for picture in x])
+            return kernels.each(partial(block, layers=self.packed), x)
         x = x + self.leave(self.spread(F.leaky_relu(self.enter(x), 0.125)))
         value, gate = self.widen(x).chunk(2, dim=-1)
         return x + self.narrow(value * hard_sigmoid(gate))

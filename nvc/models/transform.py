@@ -14,7 +14,7 @@ far below 2**53.
 from __future__ import annotations
 
 import math
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -80,7 +80,7 @@ class LappedTransform(nn.Module):
         if self.exact and kernels.usable(plane):
             from nvc.kernels.transform import forward
 
-            return torch.stack([torch.from_numpy(forward(p.numpy(), self.matrices)) for p in plane])
+            return kernels.each(partial(forward, matrices=self.matrices), plane)
         x = plane.double() if self.exact else plane
         for _ in range(2):
             x = self._blocks(self._overlap(x, self.window), self.dct).transpose(1, 2)
@@ -95,7 +95,7 @@ class LappedTransform(nn.Module):
         if self.exact and kernels.usable(coefficients):
             from nvc.kernels.transform import inverse
 
-            return torch.stack([torch.from_numpy(inverse(c.numpy(), self.matrices)) for c in coefficients])
+            return kernels.each(partial(inverse, matrices=self.matrices), coefficients)
         b, h, w, _ = coefficients.shape
         x = coefficients[..., self.inverse_order]
         if self.exact:

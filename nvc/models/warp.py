@@ -7,7 +7,8 @@ rounded again; a picture is then sampled at those positions with a separable int
 
 from __future__ import annotations
 
-import numpy as np
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -107,11 +108,9 @@ def warp_picture(picture: tuple[Tensor, Tensor, Tensor], vectors: Tensor) -> tup
     if kernels.usable(y, vectors):
         from nvc.kernels.warp import warp_plane as warp
 
-        filters = FILTER_TABLE.numpy()
-
         def moved(planes: Tensor, factor: int, scale: float) -> Tensor:
-            pairs = zip(planes.numpy(), vectors.numpy(), strict=True)
-            return torch.from_numpy(np.stack([warp(p, field, factor, scale, filters) for p, field in pairs]))
+            run = partial(warp, factor=factor, vector_scale=scale, filters=FILTER_TABLE.numpy())
+            return kernels.each(run, planes, vectors)
 
         return moved(y, GRID, 1.0), moved(u, GRID // 2, 0.5), moved(v, GRID // 2, 0.5)
     luma = upsample_vectors(vectors, GRID)
@@ -128,8 +127,7 @@ def warp_features(features: Tensor, vectors: Tensor) -> Tensor:
     if kernels.usable(features, vectors):
         from nvc.kernels.warp import warp_features as warp
 
-        pairs = zip(features, vectors, strict=True)
-        return torch.stack([torch.from_numpy(warp(f.numpy(), field.numpy())) for f, field in pairs])
+        return kernels.each(warp, features, vectors)
     b, h, w, c = features.shape
     whole = torch.floor(vectors.detach() * (1.0 / VECTOR_UNIT))
     fraction = (vectors - whole * VECTOR_UNIT) * (1.0 / VECTOR_UNIT)
