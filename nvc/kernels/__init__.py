@@ -33,6 +33,24 @@ from torch import Tensor
 _wanted = os.environ.get("NVC_KERNELS", "1") != "0" and importlib.util.find_spec("numba") is not None
 
 
+_n_threads = torch.get_num_threads()
+
+
+def n_threads() -> int:
+    """How many threads kernels run on."""
+    return _n_threads
+
+
+def set_threads(n: int) -> None:
+    """Run kernels on n threads; 0 leaves their number as it is.
+
+    Torch gets one where kernels run: what they leave to it is small, and waking its threads takes longer.
+    """
+    global _n_threads
+    _n_threads = n or _n_threads
+    torch.set_num_threads(1 if _wanted else _n_threads)
+
+
 def wanted() -> bool:
     """Whether kernels may run at all."""
     return _wanted

@@ -88,14 +88,15 @@ def test_threads_divide_rows_without_a_seam() -> None:
     for layer in block.children():
         exact(layer, generator)  # type: ignore[arg-type]
     x = random(generator, 1, 61, 57, 40)
-    before = torch.get_num_threads()
+    before = kernels.n_threads(), torch.get_num_threads()
     results = []
     try:
         for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
+            kernels.set_threads(threads)
             results.append(both(block, x))
     finally:
-        torch.set_num_threads(before)
+        kernels.set_threads(before[0])
+        torch.set_num_threads(before[1])
     for torch_result, compiled in results:
         assert torch.equal(torch_result, compiled)
 
