@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from bitstream_spec import FramePacket, FrameType
 from nvc.config import EncoderConfig
 from nvc.devices import use_threads
@@ -26,6 +29,16 @@ class EncodedFrame:
     psnr_db: tuple[float, float, float]
 
 
+@dataclass(frozen=True)
+class FramePlan:
+    """What is decided on a frame before it is coded; found: what `FlowEstimator.search` gave, for a P frame."""
+
+    frame: Frame
+    frame_type: FrameType
+    qp: int
+    found: npt.NDArray[np.float32] | None
+
+
 class Encoder:
     """Encodes the frames of one video, in display order.
 
@@ -45,20 +58,32 @@ class Encoder:
 
     def encode(self, frame: Frame) -> EncodedFrame:
         """Encode the next frame, of the encoder's size."""
+        return self.encode_planned(self.plan(frame))
+
+    def plan(self, frame: Frame) -> FramePlan:
+        """Decide on the next frame what needs source frames alone; the plans may run ahead of the coding."""
         current = self._coder.pad_luma(frame.y)
         cut = self._before is not None and is_scene_cut(self._before, current)
         is_keyframe, qp = self._schedule.next_frame(cut)
         frame_type = FrameType.I if is_keyframe else FrameType.P
-        vectors = None
+        found = None
         if not is_keyframe:
             assert self._before is not None
             found = self._flow.search(self._before, current)
-            vectors = self._flow.refine(self._coder.decoded_luma(), current, found, qp)
-        thrift = (LATENT_THRIFT, MOTION_THRIFT)
-        substreams, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift)
         self._before = current
+        return FramePlan(frame, frame_type, qp, found)
+
+    def encode_planned(self, plan: FramePlan) -> EncodedFrame:
+        """Encode frames as planned, in the same order."""
+        frame, qp, is_keyframe = plan.frame, plan.qp, plan.frame_type is FrameType.I
+        vectors = None
+        if plan.found is not None:
+            current = self._coder.pad_luma(frame.y)
+            vectors = self._flow.refine(self._coder.decoded_luma(), current, plan.found, qp)
+        thrift = (LATENT_THRIFT, MOTION_THRIFT)
+        substreams, reconstruction = self._coder.encode(frame, plan.frame_type, qp, vectors, thrift)
         packet = FramePacket(
-            frame_type=frame_type,
+            frame_type=plan.frame_type,
             pts=frame.pts,
             duration=frame.duration,
             qp=qp,
