@@ -10,7 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_DEPTH = 2  # items in flight: enough to even out, few enough to hold in memory
+_DEPTH = 1  # items that wait: enough to keep both threads at work, few enough to hold in memory
 _POLL_S = 0.1  # how soon a thread notices that nobody wants more
 
 

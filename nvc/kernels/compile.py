@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -20,12 +23,23 @@ Function = Callable[..., Any]
 _OPTIONS: Any = {"nogil": True, "fastmath": False, "error_model": "numpy"}
 
 
+@lru_cache(maxsize=1)
+def _sources() -> str:
+    """A digest of all kernels' sources."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def kernel(function: Function) -> Function:
     """Compile on first use, kept on disk where a folder for it can be written."""
-    try:
-        compiled: Function = numba.njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # no folder beside the source nor in the user's home
-        compiled = numba.njit(**_OPTIONS)(function)
+    compiled: Any = numba.njit(**_OPTIONS)(function)
+    # Without a folder, beside the source or in the user's home, it is compiled in every process.
+    with contextlib.suppress(RuntimeError):
+        compiled.enable_caching()
+        # Numba looks at the function's own file alone, but what it inlines stands in others.
+        compiled._cache._cache_file._source_stamp = _sources()
     return compiled
 
 

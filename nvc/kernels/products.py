@@ -12,21 +12,21 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from nvc.kernels.compile import inlined
 
 Integers = npt.NDArray[np.int16]
 
-_FEATURES = llvm.get_host_cpu_features()
-_IS_X86 = llvm.get_process_triple().startswith(("x86_64", "amd64"))
-_IS_WIDE = _IS_X86 and bool(_FEATURES.get("avx512bw"))
+# What numba compiles for: this machine, unless NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say otherwise.
+_FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+_IS_WIDE = "+avx512bw" in _FEATURES
 LANES = 16 if _IS_WIDE else 8  # sums in one vector
 VECTORS_MAX = 6 if _IS_WIDE else 3  # vectors of a tile's row: what registers hold with TILE_ROWS of them
 TILE_ROWS = 4
@@ -38,7 +38,7 @@ def _pairwise(builder: Any, module: Any, a: Any, b: Any) -> Any:
     name = None
     if _IS_WIDE:
         name = "llvm.x86.avx512.pmaddw.d.512"
-    elif _IS_X86 and _FEATURES.get("avx2"):
+    elif "+avx2" in _FEATURES:
         name = "llvm.x86.avx2.pmadd.wd"
     if name:
         function = cgutils.get_or_insert_function(module, ir.FunctionType(sums, [a.type, a.type]), name)
