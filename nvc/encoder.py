@@ -31,7 +31,7 @@ class EncodedFrame:
 
 @dataclass(frozen=True)
 class FramePlan:
-    """What is decided on a frame before it is coded; found: what `FlowEstimator.search` gave, for a P frame."""
+    """What is decided on a frame before it is coded; found: of a P frame, what `FlowEstimator.search` gave."""
 
     frame: Frame
     frame_type: FrameType
