@@ -31,7 +31,7 @@ class EncodedFrame:
 
 @dataclass(frozen=True)
 class FramePlan:
-    """What is decided on a frame before it is coded; found: of a P frame, what `FlowEstimator.search` gave."""
+    """What is decided on a frame before it is coded; found: by `FlowEstimator.search`, for a P frame."""
 
     frame: Frame
     frame_type: FrameType
