@@ -2,15 +2,16 @@
 
     python benchmarks/exactness.py STREAM... [--other-python PATH]...
 
-Each row is one way to run the decoder (threads, instruction sets, oneDNN off, sums in float64, CUDA where
-there is a card, another interpreter with another torch); each column is the md5 of a stream's decoded
-planes. Exits with 1 if a column has two values.
+Each row is one way to run the decoder (torch with its threads, instruction sets, oneDNN off, sums in float64;
+compiled kernels, also for older processors; CUDA where there is a card; another interpreter with another
+torch); each column is the md5 of a stream's decoded planes. Exits with 1 if a column has two values.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -39,7 +40,7 @@ def decode_md5(stream: Path, variant: str) -> str:
     digest = hashlib.md5()
     with open(stream, "rb") as file:
         reader = StreamReader(file)
-        threads = 2 if variant == "2 threads" else 1
+        threads = 2 if variant.endswith("2 threads") else 1
         device = "cuda" if variant == "cuda" else "cpu"
         decoder = Decoder(reader.header, device=device, threads=threads)
         for item in reader:
@@ -57,6 +58,12 @@ def variants() -> dict[str, dict[str, str]]:
     for capability in ("default", "avx2"):
         found[f"ATEN_CPU_CAPABILITY={capability}"] = {"ATEN_CPU_CAPABILITY": capability}
     found["MKL_CBWR=COMPATIBLE"] = {"MKL_CBWR": "COMPATIBLE"}
+    for environment in found.values():
+        environment["NVC_KERNELS"] = "0"
+    if importlib.util.find_spec("numba"):
+        found |= {"kernels, 1 thread": {}, "kernels, 2 threads": {}}
+        for cpu, features in (("generic", ""), ("haswell", "+avx,+avx2,+fma,+sse4.1,+sse4.2,+ssse3")):
+            found[f"kernels for {cpu}"] = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features}
     probe = "import torch; print(torch.cuda.is_available())"
     if "True" in subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True).stdout:
         found["cuda"] = {}
@@ -88,7 +95,9 @@ def main() -> int:
         version = subprocess.run(
             [python, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True
         ).stdout.strip()
-        rows[f"torch {version}"] = run(python, options.streams, "1 thread", {})
+        for kernels in "01":
+            name = f"torch {version}{', kernels' * int(kernels)}"
+            rows[name] = run(python, options.streams, "1 thread", {"NVC_KERNELS": kernels})
     width = max(map(len, rows))
     print(" " * width, *(f"{s.stem[:18]:18}" for s in options.streams))
     for name, values in rows.items():

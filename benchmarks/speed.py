@@ -1,10 +1,14 @@
-"""Coding speed of nvc beside x264 and x265, measured in turn on the same frames.
+"""Coding speed of nvc: beside x264 and x265 on a clip, or with and without its compiled kernels.
 
     python -m benchmarks.speed CLIP [--frames 33] [--rounds 3] [--model s] [--qp 32] [--threads 1]
+    python -m benchmarks.speed [--frames 33] [--sizes 416x240,1280x720] [--model s] [--qp 32] [--threads 2]
 
-Each round runs every codec once, so that a change of the machine's load meets all of them. Printed are the
-fastest round's frames per second and each codec's ratio to nvc. x264 and x265 have one thread; give nvc
-more with --threads.
+With a clip, each round runs every codec once, so that a change of the machine's load meets all of them.
+Printed are the fastest round's frames per second and each codec's ratio to nvc. x264 and x265 have one
+thread; give nvc more with --threads.
+
+Without one, whole commands code made-up clips, in turn with kernels and without (NVC_KERNELS=0). A command's
+start is what it takes for one frame; frames per second and processor time per frame are of the frames after.
 """
 
 from __future__ import annotations
@@ -13,11 +17,15 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from nvc.bench import BenchCodec, Clip, make_nvc_codec, select_anchors
 from nvc.bench.clip import load_clip
+from nvc.bench.stopwatch import Stopwatch
+from nvc.media import VideoInfo, open_output
+from nvc.media.synthetic import natural_clip
 
 ANCHORS = ("x264_medium_ld", "x265_medium_ld")
 _CRF = 28
@@ -45,10 +53,72 @@ def measure_speeds(clip: Clip, codecs: Sequence[tuple[BenchCodec, int]], rounds:
     return speeds
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a command takes: seconds to its first frame, then per frame; highest memory."""
+
+    start_s: float
+    fps: float
+    cpu_ms: float
+    peak_mib: float
+
+
+def measure_command(options: list[str], n_frames: int, folder: Path, kernels: str) -> Cost:
+    """Run `nvc` with these options for one frame and for n_frames."""
+    watches = Stopwatch(), Stopwatch()
+    command = ["env", f"NVC_KERNELS={kernels}", sys.executable, "-m", "nvc_cli", *options, "-y", "--quiet"]
+    for watch, n in zip(watches, (1, n_frames), strict=True):
+        watch.run([*command, "-n", str(n)], folder / "log", 3600)
+    first, all_ = watches
+    after = n_frames - 1
+    return Cost(
+        start_s=first.wall_s,
+        fps=after / max(all_.wall_s - first.wall_s, 1e-9),
+        cpu_ms=1000 * (all_.cpu_s - first.cpu_s) / after,
+        peak_mib=all_.peak_mib or 0.0,
+    )
+
+
+def compare_kernels(sizes: str, n_frames: int, options: list[str], quality: list[str]) -> None:
+    """Print what encoding and decoding cost with kernels and without, at each size."""
+    print(
+        f"{'size':<11}{'command':<8}{'kernels':<9}{'fps':>8}{'ratio':>7}{'cpu ms':>9}{'start s':>9}{'MiB':>7}"
+    )
+    for size in sizes.split(","):
+        width, height = map(int, size.split("x"))
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            source, stream, decoded = folder / "clip.y4m", folder / "clip.nvc", folder / "clip.mp4"
+            _write_clip(source, width, height, n_frames)
+            commands = {
+                "encode": ["encode", str(source), str(stream), *quality, *options],
+                "decode": ["decode", str(stream), str(decoded), *options],
+            }
+            for verb, command in commands.items():
+                plain = measure_command(command, n_frames, folder, "0")
+                compiled = measure_command(command, n_frames, folder, "1")
+                for label, cost in (("no", plain), ("yes", compiled)):
+                    print(
+                        f"{size:<11}{verb:<8}{label:<9}{cost.fps:>8.1f}{cost.fps / plain.fps:>7.2f}"
+                        f"{cost.cpu_ms:>9.1f}{cost.start_s:>9.2f}{cost.peak_mib:>7.0f}",
+                        flush=True,
+                    )
+
+
+def _write_clip(path: Path, width: int, height: int, n_frames: int) -> None:
+    """A moving scene, played forth and back, so that large ones are made soon."""
+    frames = natural_clip(width, height, min(n_frames, 9), seed=1)
+    road = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
+    with open_output(path, VideoInfo(width, height, Fraction(1, 25), Fraction(25))) as writer:
+        for index in range(n_frames):
+            writer.write(replace(frames[road[index % len(road)]], pts=index))
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed")
-    parser.add_argument("clip", type=Path)
+    parser.add_argument("clip", type=Path, nargs="?")
+    parser.add_argument("--sizes", default="352x288,416x240,1280x720,1920x1080")
     parser.add_argument("--frames", type=int, default=33)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="s")
@@ -56,6 +126,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     wanted = parser.parse_args()
+    if wanted.clip is None:
+        running = ["--threads", str(wanted.threads), "--device", wanted.device]
+        quality = ["--model", wanted.model, "--qp", str(wanted.qp)]
+        compare_kernels(wanted.sizes, wanted.frames, running, quality)
+        return
     own = make_nvc_codec(wanted.model, (wanted.qp,), "medium", wanted.device, wanted.threads)
     codecs: list[tuple[BenchCodec, int]] = [(own, wanted.qp)]
     codecs += [(codec, _CRF) for codec in select_anchors(ANCHORS)]

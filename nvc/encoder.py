@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from bitstream_spec import FramePacket, FrameType
 from bitstream_spec.sections import frame_unit_bytes
 from nvc.config import EncoderConfig
@@ -33,6 +36,18 @@ class EncodedFrame:
     @property
     def is_keyframe(self) -> bool:
         return self.result.place == 0
+
+
+@dataclass(frozen=True)
+class FramePlan:
+    """What is decided on a frame before it is coded.
+
+    place: in its GOP, 0 for the keyframe. found: by `FlowEstimator.search`, for a P frame.
+    """
+
+    frame: Frame
+    place: int
+    found: npt.NDArray[np.float32] | None
 
 
 class Encoder:
@@ -65,32 +80,39 @@ class Encoder:
 
         offsets: its quality map, as nvc.roi.QualityMapper makes it from the settings; None: even quality.
         """
+        return self.encode_planned(self.plan(frame), offsets)
+
+    def plan(self, frame: Frame) -> FramePlan:
+        """Decide on the next frame what needs source frames alone; the plans may run ahead of the coding."""
         current = self._coder.pad_luma(frame.y)
         cut = self._before is not None and is_scene_cut(self._before, current)
         place = self._schedule.next_place(cut)
-        if not place:
-            self._gop_pts = frame.pts
-        state = self._coder.state
-        while True:
-            qp = self._control.next_qp(place, frame.duration)
-            coded = self._encode_at(frame, current, place, qp, offsets)
-            result = coded.result
-            if self._control.accept(qp, result.size_bytes, result.psnr_db):
-                break
-            self._coder.state = state
-        self._before = current
-        return coded
-
-    def _encode_at(
-        self, frame: Frame, current: Plane, place: int, qp: int, offsets: Offsets | None
-    ) -> EncodedFrame:
-        frame_type = FrameType.P if place else FrameType.I
-        vectors = None
+        found = None
         if place:
             assert self._before is not None
-            motion_qp = qp if offsets is None else int(clip_qps(qp, offsets)[0, 0])
             found = self._flow.search(self._before, current)
-            vectors = self._flow.refine(self._coder.decoded_luma(), current, found, motion_qp)
+        self._before = current
+        return FramePlan(frame, place, found)
+
+    def encode_planned(self, plan: FramePlan, offsets: Offsets | None = None) -> EncodedFrame:
+        """Encode frames as planned, in the same order; with another qp again where the control asks."""
+        if not plan.place:
+            self._gop_pts = plan.frame.pts
+        state = self._coder.state
+        while True:
+            qp = self._control.next_qp(plan.place, plan.frame.duration)
+            coded = self._encode_at(plan, qp, offsets)
+            if self._control.accept(qp, coded.result.size_bytes, coded.result.psnr_db):
+                return coded
+            self._coder.state = state
+
+    def _encode_at(self, plan: FramePlan, qp: int, offsets: Offsets | None) -> EncodedFrame:
+        frame, frame_type = plan.frame, FrameType.P if plan.place else FrameType.I
+        vectors = None
+        if plan.found is not None:
+            motion_qp = qp if offsets is None else int(clip_qps(qp, offsets)[0, 0])
+            current = self._coder.pad_luma(frame.y)
+            vectors = self._flow.refine(self._coder.decoded_luma(), current, plan.found, motion_qp)
         thrift = (LATENT_THRIFT, MOTION_THRIFT)
         substreams, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift, offsets)
         packet = FramePacket(
@@ -98,10 +120,10 @@ class Encoder:
             pts=frame.pts,
             duration=frame.duration,
             qp=qp,
-            reset_reference=not place,
+            reset_reference=not plan.place,
             checksums=(reconstruction.checksum(),),
             substreams=substreams,
         )
         psnr = psnr_db(frame, reconstruction)
-        result = FrameResult(place, qp, frame_unit_bytes(packet, self._gop_pts), psnr_yuv_db(psnr))
+        result = FrameResult(plan.place, qp, frame_unit_bytes(packet, self._gop_pts), psnr_yuv_db(psnr))
         return EncodedFrame(packet, reconstruction, result, psnr)

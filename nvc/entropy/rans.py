@@ -7,18 +7,27 @@ which takes seconds and fails beside a CPU-only torch.
 from __future__ import annotations
 
 import importlib.util
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from bitstream_spec import CorruptStream
+from nvc import kernels
 from nvc.entropy.tables import CdfTables
 from nvc.errors import NvcError
+
+if TYPE_CHECKING:
+    from nvc.kernels.rans import RansTables
+
+Rows = npt.NDArray[np.int32]
+Lists = tuple[list[list[int]], list[int], list[int]]  # cumulative rows, their lengths, their first symbols
 
 # The extension's output buffer has one word a symbol; its final state alone takes two.
 _SYMBOLS_MIN = 8
@@ -48,66 +57,102 @@ class RansCoder:
     """Encodes and decodes symbols with one set of tables."""
 
     def __init__(self, tables: CdfTables) -> None:
-        self._cdfs = tables.cdfs()
-        self._sizes = [len(c) for c in self._cdfs]
-        self._offsets = tables.offsets()
-        self.n_rows = len(self._cdfs)
+        cdfs = tables.cdfs()
+        self.lists: Lists = cdfs, [len(row) for row in cdfs], tables.offsets()
+        self.n_rows = len(cdfs)
+
+    @cached_property
+    def arrays(self) -> RansTables:
+        """The tables as kernels read them."""
+        from nvc.kernels.rans import rans_tables
+
+        return rans_tables(self.lists[0], self.lists[2])
 
     def encode(self, groups: list[tuple[Tensor, Tensor]]) -> bytes:
         """Groups of (symbols, table rows), int32 [n] each, to one payload; no symbols, no bytes."""
-        symbols = [s for group, _ in groups for s in group.tolist()]
-        rows = [r for _, group in groups for r in group.tolist()]
-        if not symbols:
+        if not any(len(symbols) for symbols, _ in groups):
             return b""
-        if len(symbols) < _SYMBOLS_MIN:  # certain zeros behind the end, which nobody decodes
-            missing = _SYMBOLS_MIN - len(symbols)
-            symbols += [0] * missing
-            rows += [0] * missing
+        symbols, rows = (torch.cat(parts).to("cpu", torch.int32) for parts in zip(*groups, strict=True))
+        missing = max(0, _SYMBOLS_MIN - len(symbols))  # certain zeros behind the end, which nobody decodes
+        symbols, rows = F.pad(symbols, (0, missing)), F.pad(rows, (0, missing))
+        if kernels.wanted():
+            from nvc.kernels.rans import encode
+
+            return encode(self.arrays, symbols.numpy(), rows.numpy())
         payload: bytes = (
-            _ans().RansEncoder().encode_with_indexes(symbols, rows, self._cdfs, self._sizes, self._offsets)
+            _ans().RansEncoder().encode_with_indexes(symbols.tolist(), rows.tolist(), *self.lists)
         )
         return payload
 
     def decoder(self, payload: bytes) -> RansDecoder:
         return RansDecoder(self, payload)
 
-    def _decode(self, state: object, rows: list[int]) -> list[int]:
-        values: list[int] = state.decode_stream(rows, self._cdfs, self._sizes, self._offsets)  # type: ignore[attr-defined]
-        return values
-
 
 class RansDecoder:
-    """Takes symbols from one payload, in the order in which they were encoded.
-
-    The extension trusts its input and reads on behind a payload's end: see `continued_payload`.
-    """
+    """Takes symbols from one payload, in the order in which they were encoded; see `continued_payload`."""
 
     def __init__(self, coder: RansCoder, payload: bytes, symbols_max: int = 1 << 20) -> None:
         self._coder = coder
         self._payload = payload
         self._symbols_left = symbols_max
-        self._state: Any = None
+        self._state: SymbolReader | None = None
 
     def expect(self, n_symbols: int) -> None:
         """At most this many symbols will be asked for; must come before the first `pop`."""
         self._symbols_left = n_symbols
 
     def pop(self, rows: Tensor) -> Tensor:
-        """The next symbols, one for each table row; int32 [n].
+        """The next symbols, one for each table row; int32 [n]. Raises CorruptStream at the payload's end."""
+        wanted = rows.cpu().numpy()
+        return torch.from_numpy(self._reader(len(wanted)).pop(wanted) if len(wanted) else wanted)
 
-        Raises CorruptStream if the payload is missing, is none, or if more is asked for than was expected.
-        """
-        n = len(rows)
-        if not n:
-            return torch.zeros(0, dtype=torch.int32)
+    def pop_coded(self, rows: Tensor) -> Tensor:
+        """As `pop`, but of row 0 nothing was encoded, and its symbols are 0."""
+        wanted = rows.cpu().numpy()
+        n = np.count_nonzero(wanted)
+        return torch.from_numpy(self._reader(n).pop_coded(wanted) if n else wanted)
+
+    def _reader(self, n: int) -> SymbolReader:
+        """What decodes the next n symbols."""
         if not self._payload or n > self._symbols_left:
             raise CorruptStream("a payload holds fewer symbols than its frame needs")
         if self._state is None:
-            self._state = _ans().RansDecoder()
-            self._state.set_stream(continued_payload(self._payload, self._symbols_left))
+            self._state = self._begin()
         self._symbols_left -= n
-        values = self._coder._decode(self._state, rows.tolist())
-        return torch.from_numpy(np.array(values, dtype=np.int32))
+        return self._state
+
+    def _begin(self) -> SymbolReader:
+        payload = continued_payload(self._payload, self._symbols_left)
+        if kernels.wanted():
+            from nvc.kernels.rans import ArrayReader
+
+            return ArrayReader(self._coder.arrays, payload)
+        return ListReader(self._coder.lists, payload)
+
+
+class SymbolReader(Protocol):
+    """Decodes symbols of table rows, int32 [n]; `pop_coded` leaves out row 0, whose symbols are 0."""
+
+    def pop(self, rows: Rows) -> Rows: ...
+
+    def pop_coded(self, rows: Rows) -> Rows: ...
+
+
+class ListReader:
+    """CompressAI's decoder. It trusts its input and reads on behind a payload's end."""
+
+    def __init__(self, lists: Lists, payload: bytes) -> None:
+        self._lists = lists
+        self._state = _ans().RansDecoder()
+        self._state.set_stream(payload)
+
+    def pop(self, rows: Rows) -> Rows:
+        return np.array(self._state.decode_stream(rows.tolist(), *self._lists), np.int32)
+
+    def pop_coded(self, rows: Rows) -> Rows:
+        symbols = np.zeros_like(rows)
+        symbols[rows > 0] = self.pop(rows[rows > 0])
+        return symbols
 
 
 def continued_payload(payload: bytes, n_symbols: int) -> bytes:

@@ -21,6 +21,7 @@ from bitstream_spec import (
     TruncatedStream,
 )
 from nvc.errors import ConfigError, DecodeError, MediaError
+from nvc.files.ahead import ahead
 from nvc.files.part import StreamPart, WantedFrame
 from nvc.files.pending import STANDARD_STREAM, check_target, pending_path
 from nvc.files.source import CountingFile, open_stream
@@ -71,8 +72,9 @@ def decode(
             part.read(can_seek=file.seekable()), decoder, reader.header, n_frames, file, on_frame
         )
         with _open_target(output, reader.header, lossless, crf, threads) as writer:
-            for item in frames:
-                writer.write(item)
+            with ahead(frames) as items:
+                for item in items:
+                    writer.write(item)
             if not frames.tally.n_frames:
                 raise MediaError(f"cannot decode {file.name}: no frame is in that part of it")
     seconds = time.monotonic() - began

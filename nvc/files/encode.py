@@ -14,6 +14,7 @@ from bitstream_spec import DEFAULT_LIMITS, AudioPacket, Limits, StreamHeader, St
 from bitstream_spec.sections import build_stream_header
 from nvc.config import EncoderConfig
 from nvc.errors import ConfigError, MediaError
+from nvc.files.ahead import ahead
 from nvc.files.pending import STANDARD_STREAM, check_target, pending_file, pending_path
 from nvc.files.summary import EncodeSummary, FrameReport, FrameTally
 from nvc.media import VideoReader, VideoWriter, open_output, open_video
@@ -155,34 +156,39 @@ def _encode_all(
     on_frame: Callable[[FrameReport], None] | None,
 ) -> _Figures:
     figures = _Figures(writer)
-    for item in video:
-        before = writer.size_bytes
-        if isinstance(item, AudioPacket):
-            writer.write_audio(item)
-            figures.audio_bytes += writer.size_bytes - before
-            continue
-        coded = encoder.encode(item, mapper.next_map(item))
-        if coded.is_keyframe:
-            writer.write_gop(coded.packet.pts)
-        writer.write_frame(coded.packet)
-        if recon is not None:
-            recon.write(coded.reconstruction)
-        figures.tally.add(coded.packet, writer.size_bytes - before)
-        figures.add_psnr(coded.psnr_db)
-        figures.results.append(coded.result)
-        if on_frame is not None:
-            on_frame(
-                FrameReport(
-                    n_done=writer.n_frames,
-                    n_expected=video.info.n_frames,
-                    fraction_done=None,
-                    frame_type=coded.packet.frame_type.name,
-                    qp=coded.packet.qp,
-                    total_bytes=figures.video_bytes,
-                    time_s=figures.tally.time_s(coded.packet.pts),
-                    psnr_db=coded.psnr_db,
+    planned = (
+        item if isinstance(item, AudioPacket) else (encoder.plan(item), mapper.next_map(item))
+        for item in video
+    )
+    with ahead(planned) as items:
+        for item in items:
+            before = writer.size_bytes
+            if isinstance(item, AudioPacket):
+                writer.write_audio(item)
+                figures.audio_bytes += writer.size_bytes - before
+                continue
+            coded = encoder.encode_planned(*item)
+            if coded.is_keyframe:
+                writer.write_gop(coded.packet.pts)
+            writer.write_frame(coded.packet)
+            if recon is not None:
+                recon.write(coded.reconstruction)
+            figures.tally.add(coded.packet, writer.size_bytes - before)
+            figures.add_psnr(coded.psnr_db)
+            figures.results.append(coded.result)
+            if on_frame is not None:
+                on_frame(
+                    FrameReport(
+                        n_done=writer.n_frames,
+                        n_expected=video.info.n_frames,
+                        fraction_done=None,
+                        frame_type=coded.packet.frame_type.name,
+                        qp=coded.packet.qp,
+                        total_bytes=figures.video_bytes,
+                        time_s=figures.tally.time_s(coded.packet.pts),
+                        psnr_db=coded.psnr_db,
+                    )
                 )
-            )
     if not writer.n_frames:
         raise MediaError(f"cannot encode {video.name}: no frames are left of it")
     writer.close()

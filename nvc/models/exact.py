@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from nvc import kernels
 from nvc.models.codec import Codec
 from nvc.models.latent_coder import QpTable
 from nvc.models.layers import product_layers
@@ -138,7 +139,8 @@ def count_macs(codec: Codec, run: Callable[[Codec], None]) -> dict[str, int]:
             counts[name] = counts.get(name, 0) + output.numel() * per_value
 
         hooks.append(layer.register_forward_hook(count))
-    run(codec)
+    with kernels.switched(False):  # which do not call layers one by one
+        run(codec)
     for hook in hooks:
         hook.remove()
     return counts

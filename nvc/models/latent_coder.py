@@ -9,13 +9,19 @@ hyperprior; He et al. 2021, checkerboard; Li et al. 2023, quadtree partition.)
 from __future__ import annotations
 
 import math
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from nvc import kernels
 from nvc.models.config import N_QP
 from nvc.models.layers import Block, Pointwise, blocks, downsample, upsample_to
-from nvc.models.quantiser import LOG_SCALE_STEP, SCALE_MIN, Port
+from nvc.models.quantiser import LOG_SCALE_STEP, SCALE_MIN, CodingPort, Port
+
+if TYPE_CHECKING:
+    from nvc.kernels.latents import PackedParts
 
 N_KNOTS = 8
 N_PARTS = 4
@@ -118,6 +124,9 @@ class LatentCoder(nn.Module):
 
         features = self.prior(self.modulation(hyper + conditioning, qp))
         first_scale = self.first_scale(qp)
+        if isinstance(port, CodingPort) and self._fits_kernels(features):
+            u_hat = self._code_parts(u, features, first_scale, port)
+            return u_hat * step, u_hat
         part = parts_of(h, w, first_scale.shape[-1], conditioning.device)
         u_hat = torch.zeros_like(conditioning[..., :1])
         for index, parameters in enumerate(self.parameters_of_part):
@@ -126,6 +135,38 @@ class LatentCoder(nn.Module):
             scale, mean = parameters(features).chunk(2, dim=-1)
             u_hat = u_hat + port.code(u, mean, first_scale + scale, part == index)
         return u_hat * step, u_hat
+
+    def _fits_kernels(self, features: Tensor) -> bool:
+        layers = (self.spatial_enter, *self.parameters_of_part)
+        exact = all(layer.exact for layer in layers) and self.step.knots.shape[1] % N_PARTS == 0
+        return exact and len(features) == 1 and kernels.usable(features)
+
+    @cached_property
+    def packed_parts(self) -> PackedParts:
+        """The layers around the parts as kernels read them."""
+        from nvc.kernels.latents import pack_parts
+
+        enter, *parameters = (
+            (layer.weight.numpy(), layer.affine.numpy())
+            for layer in (self.spatial_enter, *self.parameters_of_part)
+        )
+        return pack_parts(parameters, enter, self.step.knots.shape[1])
+
+    def _code_parts(
+        self, u: Tensor | None, features: Tensor, first_scale: Tensor, port: CodingPort
+    ) -> Tensor:
+        """What `forward` does for the parts, each on its own elements alone."""
+        from nvc.kernels.latents import Parts
+
+        parts = Parts(self.packed_parts, first_scale[0].numpy(), *features.shape[1:3])
+        for index in range(N_PARTS):
+            if index:
+                features = self.spatial_prior(features)
+            rows, means = map(torch.from_numpy, parts.parameters(index, features[0].numpy()))
+            own = None if u is None else torch.from_numpy(parts.elements(index, u[0].numpy())).flatten()
+            values = port.code_selected(own, means.flatten(), rows.flatten()).reshape(means.shape)
+            features = torch.from_numpy(parts.put(index, values.numpy(), features[0].numpy()))[None]
+        return torch.from_numpy(parts.u_hat)[None]
 
     def analyse_hyper(self, u: Tensor) -> Tensor:
         """Latent in steps -> hyper-latent at half its resolution (encoder only)."""

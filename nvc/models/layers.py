@@ -16,9 +16,17 @@ width, channels], float32.
 
 from __future__ import annotations
 
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from nvc import kernels
+
+if TYPE_CHECKING:
+    from nvc.kernels.networks import Packed, PackedBlock
 
 EXACT_SUM_LIMIT = (1 << 24) - 1  # the largest magnitude up to which float32 holds every integer
 WEIGHT_MAX = 127
@@ -50,8 +58,14 @@ class ProductLayer(nn.Module):
         """The layer's sum of products, in the order that is fastest here."""
         raise NotImplementedError
 
+    def by_kernel(self, x: Tensor) -> Tensor | None:
+        """The exact layer's result from a compiled kernel, or None where there is none for it."""
+        return None
+
     def forward(self, x: Tensor) -> Tensor:
         if self.exact:
+            if kernels.usable(x) and (y := self.by_kernel(x)) is not None:
+                return y
             q = (x * self._input_scale).round_().clamp_(-self._input_limit, self._input_limit)
             return self.product(q, self.weight, None).mul_(self.output_scale).add_(self.bias)
         if self.observe:
@@ -105,6 +119,18 @@ class Pointwise(ProductLayer):
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.linear(x, weight, bias)
 
+    @cached_property
+    def packed(self) -> Packed:
+        """The exact layer as kernels read it."""
+        from nvc.kernels.networks import pack_pointwise
+
+        return pack_pointwise(self.weight.numpy(), self.affine.numpy())
+
+    def by_kernel(self, x: Tensor) -> Tensor:
+        from nvc.kernels.networks import pointwise
+
+        return torch.from_numpy(pointwise(x.numpy(), self.packed))
+
 
 class Depthwise(ProductLayer):
     """A 3x3 convolution of each channel by itself, zero-padded."""
@@ -118,6 +144,13 @@ class Depthwise(ProductLayer):
         y = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=weight.shape[0])
         return y.permute(0, 2, 3, 1)
 
+    @cached_property
+    def packed(self) -> Packed:
+        """The exact layer as kernels read it."""
+        from nvc.kernels.networks import pack_depthwise
+
+        return pack_depthwise(self.weight.numpy(), self.affine.numpy())
+
 
 class Block(nn.Module):
     """The one block: depthwise stage, then gated feed-forward, each with a shortcut."""
@@ -130,7 +163,20 @@ class Block(nn.Module):
         self.widen = Pointwise(width, 2 * width)
         self.narrow = Pointwise(width, width, silent=True)
 
+    @cached_property
+    def packed(self) -> PackedBlock:
+        """The exact block as kernels read it."""
+        from nvc.kernels.networks import PackedBlock
+
+        return PackedBlock(
+            self.enter.packed, self.spread.packed, self.leave.packed, self.widen.packed, self.narrow.packed
+        )
+
     def forward(self, x: Tensor) -> Tensor:
+        if self.enter.exact and kernels.usable(x):
+            from nvc.kernels.networks import block
+
+            return kernels.each(partial(block, layers=self.packed), x)
         x = x + self.leave(self.spread(F.leaky_relu(self.enter(x), 0.125)))
         value, gate = self.widen(x).chunk(2, dim=-1)
         return x + self.narrow(value * hard_sigmoid(gate))

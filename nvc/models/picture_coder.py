@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nvc import kernels
 from nvc.models.config import CodecConfig
 from nvc.models.latent_coder import LatentCoder, Modulation, uniform_steps, with_magnitude
 from nvc.models.layers import (
@@ -30,6 +31,7 @@ Picture = tuple[Tensor, Tensor, Tensor]
 """Y [b, h, w] and U, V [b, h/2, w/2], float32, centred on 0 (sample value minus 128)."""
 
 N_DEPTH = 96  # 8x8 luma and two 4x4 chroma samples
+DEPTH_FACTORS = (8, 4, 4)
 PIXEL_SCALE = 64.0
 FINEST_STEP = 6.0
 QP_PER_DOUBLING = 12.0
@@ -64,12 +66,23 @@ class Reference:
 
 def to_depth(picture: Picture) -> Tensor:
     """A picture as one tensor [b, h/8, w/8, 96], in units of PIXEL_SCALE."""
+    if len(picture[0]) == 1 and kernels.usable(*picture):
+        from nvc.kernels.networks import to_depth as gather
+
+        planes = [(p[0].numpy(), factor) for p, factor in zip(picture, DEPTH_FACTORS, strict=True)]
+        return torch.from_numpy(gather(planes, 1 / PIXEL_SCALE))[None]
     y, u, v = (plane[..., None] for plane in picture)
     depth = torch.cat([space_to_depth(y, 8), space_to_depth(u, 4), space_to_depth(v, 4)], dim=-1)
     return depth * (1 / PIXEL_SCALE)
 
 
 def from_depth(depth: Tensor) -> Picture:
+    if len(depth) == 1 and kernels.usable(depth):
+        from nvc.kernels.networks import from_depth as scatter
+
+        planes = scatter(depth[0].numpy(), DEPTH_FACTORS, PIXEL_SCALE)
+        y, u, v = (torch.from_numpy(p)[None] for p in planes)
+        return y, u, v
     y, u, v = (depth * PIXEL_SCALE).split([64, 16, 16], dim=-1)
     return depth_to_space(y, 8)[..., 0], depth_to_space(u, 4)[..., 0], depth_to_space(v, 4)[..., 0]
 

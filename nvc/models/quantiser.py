@@ -39,7 +39,21 @@ class Port(Protocol):
         ...
 
 
-class EncoderPort:
+class CodingPort:
+    """What encoder and decoder share: they code the selected elements alone, one after the other."""
+
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+        mask = mask.expand_as(mean)
+        rows = table_rows(scale.expand_as(mean)[mask]).to(torch.int32)
+        values = self.code_selected(None if u is None else u[mask], mean[mask], rows)
+        return torch.zeros_like(mean).masked_scatter_(mask, values)
+
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
+        """Code elements in the order given; all [n]. rows: int32 table rows. Returns the decoded values."""
+        raise NotImplementedError
+
+
+class EncoderPort(CodingPort):
     """Rounds as rate and distortion together have it; keeps symbols and table rows for the rANS coder."""
 
     def __init__(self, thrift: float = 0.0) -> None:
@@ -47,34 +61,32 @@ class EncoderPort:
         self.thrift = thrift
         self.groups: list[tuple[Tensor, Tensor]] = []
 
-    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
         assert u is not None, "an encoder needs elements to code"
-        rows = table_rows(scale)
-        coded = mask & (rows > 0)
+        coded = rows > 0
         symbols = torch.where(coded, thrifty_round(u - mean, rows, self.thrift), torch.zeros_like(mean))
-        symbols = symbols.clamp(-SYMBOL_MAX, SYMBOL_MAX)
-        self.groups.append((symbols[coded].to(torch.int32), rows[coded].to(torch.int32)))
-        return torch.where(mask, symbols + mean, torch.zeros_like(mean))
+        symbols = symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX)
+        self.groups.append((symbols[coded].to(torch.int32), rows[coded]))
+        return symbols + mean
 
 
 class SymbolSource(Protocol):
     """Gives the next symbols of a payload, one for each table row asked for."""
 
-    def pop(self, rows: Tensor) -> Tensor: ...
+    def pop_coded(self, rows: Tensor) -> Tensor:
+        """int32 [n] to int32 [n]; row 0 is the symbol 0 and takes nothing from the payload."""
+        ...
 
 
-class DecoderPort:
+class DecoderPort(CodingPort):
     """Takes from a payload what the encoder's port put there."""
 
     def __init__(self, source: SymbolSource) -> None:
         self.source = source
 
-    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
-        rows = table_rows(scale)
-        coded = mask & (rows > 0)
-        values = self.source.pop(rows[coded].to(torch.int32)).to(mean)
-        symbols = torch.zeros_like(mean).masked_scatter_(coded, values.clamp(-SYMBOL_MAX, SYMBOL_MAX))
-        return torch.where(mask, symbols + mean, torch.zeros_like(mean))
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
+        symbols = self.source.pop_coded(rows).to(mean)
+        return symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX) + mean
 
 
 class TrainingPort:

@@ -14,9 +14,16 @@ far below 2**53.
 from __future__ import annotations
 
 import math
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+
+from nvc import kernels
+
+if TYPE_CHECKING:
+    from nvc.kernels.transform import Matrices
 
 MATRIX_UNIT = float(1 << 14)
 SAMPLE_UNIT = 64.0
@@ -70,6 +77,10 @@ class LappedTransform(nn.Module):
 
     def forward(self, plane: Tensor) -> Tensor:
         """Planes [b, height, width] -> coefficients [b, height/size, width/size, size**2], float32."""
+        if self.exact and kernels.usable(plane):
+            from nvc.kernels.transform import forward
+
+            return kernels.each(partial(forward, matrices=self.matrices), plane)
         x = plane.double() if self.exact else plane
         for _ in range(2):
             x = self._blocks(self._overlap(x, self.window), self.dct).transpose(1, 2)
@@ -81,6 +92,10 @@ class LappedTransform(nn.Module):
     def inverse(self, coefficients: Tensor) -> Tensor:
         """Coefficients [b, h, w, size**2] -> planes [b, h * size, w * size], float32."""
         n = self.size
+        if self.exact and kernels.usable(coefficients):
+            from nvc.kernels.transform import inverse
+
+            return kernels.each(partial(inverse, matrices=self.matrices), coefficients)
         b, h, w, _ = coefficients.shape
         x = coefficients[..., self.inverse_order]
         if self.exact:
@@ -89,6 +104,15 @@ class LappedTransform(nn.Module):
         for _ in range(2):
             x = self._overlap(self._blocks(x, self.dct.T), self.window.T).transpose(1, 2)
         return x.to(coefficients.dtype)
+
+    @cached_property
+    def matrices(self) -> Matrices:
+        """The transform as kernels read it."""
+        from nvc.kernels.transform import Matrices
+
+        half = self.size // 2
+        window = self.window[half:, half:].contiguous()
+        return Matrices(self.dct.numpy(), window.numpy(), self.order.numpy())
 
     def _round(self, x: Tensor) -> Tensor:
         return (x * SAMPLE_UNIT).round() * (1 / SAMPLE_UNIT) if self.exact else x
@@ -123,7 +147,8 @@ class PictureTransform(nn.Module):
 
     def forward(self, picture: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         y, u, v = picture
-        return torch.cat([self.luma(y), self.chroma(u), self.chroma(v)], dim=-1)[..., self.kept]
+        everything = torch.cat([self.luma(y), self.chroma(u), self.chroma(v)], dim=-1)
+        return everything if len(self.kept) == N_COEFFICIENTS else everything[..., self.kept]
 
     def inverse(self, coefficients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         n_luma, n_chroma = LUMA_BLOCK**2, CHROMA_BLOCK**2

@@ -7,9 +7,13 @@ rounded again; a picture is then sampled at those positions with a separable int
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from nvc import kernels
 
 VECTOR_UNIT = 16  # steps per luma pixel
 GRID = 8  # luma pixels between vectors
@@ -101,6 +105,14 @@ def _filter_weights(fraction: Tensor) -> Tensor:
 def warp_picture(picture: tuple[Tensor, Tensor, Tensor], vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Warp Y [b, h, w] and U, V [b, h/2, w/2] by integer vectors on the 1/8 luma grid [b, h/8, w/8, 2]."""
     y, u, v = picture
+    if kernels.usable(y, vectors):
+        from nvc.kernels.warp import warp_plane as warp
+
+        def moved(planes: Tensor, factor: int, scale: float) -> Tensor:
+            run = partial(warp, factor=factor, vector_scale=scale, filters=FILTER_TABLE.numpy())
+            return kernels.each(run, planes, vectors)
+
+        return moved(y, GRID, 1.0), moved(u, GRID // 2, 0.5), moved(v, GRID // 2, 0.5)
     luma = upsample_vectors(vectors, GRID)
     chroma = round_through(upsample_vectors(vectors, GRID // 2) * 0.5)
     both = warp_plane(torch.cat([u, v]), torch.cat([chroma, chroma]))
@@ -112,6 +124,10 @@ def warp_features(features: Tensor, vectors: Tensor) -> Tensor:
 
     Weights are multiples of 1/256, so that each product is one rounded operation in a fixed order.
     """
+    if kernels.usable(features, vectors):
+        from nvc.kernels.warp import warp_features as warp
+
+        return kernels.each(warp, features, vectors)
     b, h, w, c = features.shape
     whole = torch.floor(vectors.detach() * (1.0 / VECTOR_UNIT))
     fraction = (vectors - whole * VECTOR_UNIT) * (1.0 / VECTOR_UNIT)

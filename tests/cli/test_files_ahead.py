@@ -1,0 +1,47 @@
+"""A stage that runs ahead keeps order, passes errors on and stops when nobody wants more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from nvc.files.ahead import ahead
+
+
+def test_items_come_in_order_from_another_thread() -> None:
+    def make() -> Iterator[tuple[int, str]]:
+        for i in range(20):
+            yield i, threading.current_thread().name
+
+    with ahead(make()) as items:
+        made = list(items)
+    assert [i for i, _ in made] == list(range(20))
+    assert threading.current_thread().name not in {name for _, name in made}
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    def make() -> Iterator[int]:
+        yield 1
+        raise KeyError("of the other thread")
+
+    with ahead(make()) as items:
+        assert next(items) == 1
+        with pytest.raises(KeyError, match="of the other thread"):
+            next(items)
+
+
+def test_leaving_early_stops_the_thread() -> None:
+    made = []
+
+    def make() -> Iterator[int]:
+        for i in range(10**6):
+            made.append(i)
+            yield i
+
+    before = threading.active_count()
+    with ahead(make()) as items:
+        assert next(items) == 0
+    assert threading.active_count() == before
+    assert len(made) < 10

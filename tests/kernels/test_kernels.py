@@ -1,0 +1,198 @@
+"""Compiled kernels give the bits of the torch code that defines each operation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from nvc import kernels
+from nvc.entropy.rans import RansCoder
+from nvc.entropy.tables import laplace_tables
+from nvc.kernels.products import LANES, VECTORS_MAX, multiply, pack
+from nvc.models.layers import ACTIVATION_MAX, Block, Depthwise, Pointwise, ProductLayer
+from nvc.models.quantiser import N_SCALES, SYMBOL_MAX, scale_table
+from nvc.models.transform import LappedTransform, PictureTransform
+from nvc.models.warp import VECTOR_UNIT, warp_features, warp_picture
+
+CODER = RansCoder(laplace_tables(scale_table()))
+few = settings(deadline=None, max_examples=25)
+seeds = st.integers(0, 2**32 - 1)
+sides = st.integers(1, 21)
+
+
+def both(run, *inputs: Tensor):  # type: ignore[no-untyped-def]
+    """The results of torch and of the kernels; the latter must really have run."""
+    with torch.inference_mode():
+        assert kernels.usable(*inputs)
+        compiled = run(*inputs)
+        with kernels.switched(False):
+            assert not kernels.usable(*inputs)
+            return run(*inputs), compiled
+
+
+def random(generator: torch.Generator, *shape: int, size: float = 1.0) -> Tensor:
+    """Normal numbers with a few far out."""
+    x = torch.randn(shape, generator=generator) * size
+    return torch.where(torch.rand(shape, generator=generator) < 0.02, x * 100, x)
+
+
+def exact(layer: ProductLayer, generator: torch.Generator) -> ProductLayer:
+    """Make a layer exact, with random weights and a limit that its inputs reach."""
+    with torch.no_grad():
+        layer.weight.copy_(random(generator, *layer.weight.shape))
+        layer.bias.copy_(random(generator, *layer.bias.shape))
+    layer.input_peak = torch.tensor(3.0)
+    layer.make_exact()
+    return layer
+
+
+@few
+@given(seeds, st.integers(1, 70), st.integers(1, 2 * VECTORS_MAX * LANES + 3), st.integers(1, 70))
+def test_products_of_integers(seed: int, n_in: int, n_out: int, n_rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-127, 128, (n_out, n_in))
+    inputs = np.zeros((n_rows + -n_rows % 4, n_in + n_in % 2), np.int16)
+    inputs[:n_rows, :n_in] = rng.integers(-ACTIVATION_MAX, ACTIVATION_MAX + 1, (n_rows, n_in))
+    packed = pack(weight.astype(np.float32))
+    sums = np.empty((len(inputs), packed.size // inputs.shape[1]), np.int32)
+    multiply(inputs, n_rows, packed, sums)
+    assert np.array_equal(sums[:n_rows, :n_out], inputs[:n_rows, :n_in].astype(np.int64) @ weight.T)
+
+
+@few
+@given(seeds, st.integers(1, 60), st.integers(1, 120), sides, sides)
+def test_pointwise(seed: int, n_in: int, n_out: int, h: int, w: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    layer = exact(Pointwise(n_in, n_out), generator)
+    torch.testing.assert_close(*both(layer, random(generator, 1, h, w, n_in)), rtol=0, atol=0)
+
+
+@few
+@given(seeds, st.integers(1, 40), st.integers(1, 2), sides, sides, st.sampled_from([0.1, 1.0, 50.0]))
+def test_block(seed: int, n: int, b: int, h: int, w: int, size: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    block = Block(n)
+    for layer in block.children():
+        assert isinstance(layer, Pointwise | Depthwise)
+        exact(layer, generator)
+    torch.testing.assert_close(*both(block, random(generator, b, h, w, n, size=size)), rtol=0, atol=0)
+
+
+def test_threads_divide_rows_without_a_seam() -> None:
+    generator = torch.Generator().manual_seed(0)
+    block = Block(40)
+    for layer in block.children():
+        exact(layer, generator)  # type: ignore[arg-type]
+    x = random(generator, 1, 61, 57, 40)
+    before = kernels.n_threads(), torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            kernels.set_threads(threads)
+            results.append(both(block, x))
+    finally:
+        kernels.set_threads(before[0])
+        torch.set_num_threads(before[1])
+    for torch_result, compiled in results:
+        assert torch.equal(torch_result, compiled)
+
+
+def vectors_for(generator: torch.Generator, b: int, h: int, w: int, size: float) -> Tensor:
+    return random(generator, b, h, w, 2, size=size).round().clamp(-(2**14), 2**14)
+
+
+@few
+@given(
+    seeds, st.integers(1, 2), st.integers(1, 5), st.integers(1, 5), st.sampled_from([0.0, 4.0, 100.0, 9e3])
+)
+def test_warped_picture(seed: int, b: int, h: int, w: int, size: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    y, u, v = (
+        torch.randint(-128, 128, (b, h * side, w * side), generator=generator).float() for side in (8, 4, 4)
+    )
+    vectors = vectors_for(generator, b, h, w, size)
+    expected, compiled = both(lambda *p: warp_picture(p[:3], p[3]), y, u, v, vectors)
+    for one, other in zip(expected, compiled, strict=True):
+        assert torch.equal(one, other)
+
+
+@few
+@given(seeds, sides, sides, st.integers(1, 40), st.sampled_from([0.0, 1.0, 9e3]))
+def test_warped_features(seed: int, h: int, w: int, n: int, size: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    vectors = vectors_for(generator, 1, h, w, size * VECTOR_UNIT).clamp(-(2**14), 2**14)
+    assert torch.equal(*both(warp_features, random(generator, 1, h, w, n), vectors))
+
+
+@few
+@given(seeds, st.sampled_from([4, 8, 16]), st.integers(1, 2), st.integers(1, 5), st.integers(1, 5))
+def test_lapped_transform(seed: int, size: int, b: int, h: int, w: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    transform = LappedTransform(size)
+    transform.exact = True
+    samples = (random(generator, b, h * size, w * size, size=60.0) * 64).round() / 64
+    assert torch.equal(*both(transform, samples))
+    coefficients = random(generator, b, h, w, size * size, size=60.0)
+    assert torch.equal(*both(transform.inverse, coefficients))
+
+
+def test_a_picture_of_few_coefficients() -> None:
+    generator = torch.Generator().manual_seed(4)
+    transform = PictureTransform(64)
+    transform.luma.exact = transform.chroma.exact = True
+    coefficients = random(generator, 1, 3, 4, 64, size=60.0)
+    for one, other in zip(*both(transform.inverse, coefficients), strict=True):
+        assert torch.equal(one, other)
+
+
+symbol_lists = st.lists(
+    st.tuples(st.integers(-SYMBOL_MAX, SYMBOL_MAX) | st.integers(-3, 3), st.integers(0, N_SCALES - 1)),
+    max_size=200,
+)
+
+
+def payload_of(pairs: list[tuple[int, int]]) -> tuple[bytes, Tensor, Tensor]:
+    symbols, rows = (torch.tensor([pair[i] for pair in pairs], dtype=torch.int32) for i in (0, 1))
+    return CODER.encode([(symbols, rows)]), symbols, rows
+
+
+@few
+@given(symbol_lists)
+def test_payloads_are_the_extensions_byte_for_byte(pairs: list[tuple[int, int]]) -> None:
+    with kernels.switched(False):
+        expected = payload_of(pairs)[0]
+    assert payload_of(pairs)[0] == expected
+
+
+@few
+@given(symbol_lists)
+def test_symbols_come_back_from_either_reader(pairs: list[tuple[int, int]]) -> None:
+    payload, symbols, rows = payload_of(pairs)
+    for on in (True, False):
+        with kernels.switched(on):
+            decoder = CODER.decoder(payload)
+            decoder.expect(len(rows))
+            assert torch.equal(decoder.pop(rows), symbols)
+
+
+@few
+@given(st.binary(min_size=8, max_size=64), st.lists(st.integers(0, N_SCALES - 1), min_size=1, max_size=300))
+def test_any_bytes_are_read_alike(payload: bytes, rows: list[int]) -> None:
+    read = []
+    for on in (True, False):
+        with kernels.switched(on):
+            decoder = CODER.decoder(payload)
+            decoder.expect(len(rows))
+            read.append(decoder.pop_coded(torch.tensor(rows, dtype=torch.int32)))
+    assert torch.equal(*read)
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_training_never_meets_a_kernel(gradients: bool) -> None:
+    with torch.set_grad_enabled(gradients):
+        assert kernels.usable(torch.zeros(1)) is not gradients
+        assert not kernels.usable(torch.zeros(1, dtype=torch.float64))
