@@ -61,7 +61,7 @@ def _transform_lines(x, size, dct, window, is_inverse, out, first, last):
         n = min(_LINES, last - start)
         for line in range(n):
             for i in range(n_samples):
-                lines[i, line] = x[start + line, i]
+                lines[i, line] = _rounded(np.float64(x[start + line, i]))
         if not is_inverse:
             _overlap(lines, n_samples, size, window, scratch)
         for block in range(0, n_samples, size):

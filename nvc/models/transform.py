@@ -81,7 +81,7 @@ class LappedTransform(nn.Module):
             from nvc.kernels.transform import forward
 
             return kernels.each(partial(forward, matrices=self.matrices), plane)
-        x = plane.double() if self.exact else plane
+        x = self._round(plane.double()) if self.exact else plane
         for _ in range(2):
             x = self._blocks(self._overlap(x, self.window), self.dct).transpose(1, 2)
         b, h, w = x.shape
