@@ -19,6 +19,8 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from nvc.flow import FlowEstimator
 
@@ -137,6 +139,17 @@ class Batch:
     u: Bytes
     v: Bytes
     vectors: npt.NDArray[np.float32]
+
+    def fitted_vectors(self, index: int, luma: Tensor, qp: Tensor, flow: FlowEstimator) -> Tensor:
+        """Frame `index`'s vectors as an encoder finds them, in 1/16 luma pixel: fitted to what it decoded.
+
+        luma: the decoded frame before it [batch, h, w], centred. qp: [batch or 1, ...]; the first counts.
+        """
+        before = (luma.detach() + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
+        current, found = self.y[:, index], self.vectors[:, index - 1]
+        qps = qp.flatten(1)[:, 0].expand(len(before)).tolist()
+        fitted = [flow.refine(*sample) for sample in zip(before, current, found, qps, strict=True)]
+        return torch.from_numpy(np.stack(fitted))
 
 
 class Sampler:

@@ -11,6 +11,7 @@ import torch
 
 from nvc.entropy.tables import laplace_tables
 from nvc.errors import ModelError
+from nvc.flow import FlowEstimator
 from nvc.model_store import write_model
 from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, CodecConfig
@@ -32,6 +33,7 @@ def calibration(cache: Cache, crop: int, batch: int = 2) -> Callable[[Codec], No
     """A function that runs a codec on training clips at every few qp, over short chains."""
 
     def run(codec: Codec) -> None:
+        flow = FlowEstimator()
         sampler = iter(Sampler(cache, crop, CALIBRATION_FRAMES, batch, seed=99))
         for qp_value in CALIBRATION_QPS:
             sample = next(sampler)
@@ -43,7 +45,7 @@ def calibration(cache: Cache, crop: int, batch: int = 2) -> Callable[[Codec], No
                 if index == 0:
                     reference = codec.code_intra(x, (b, height, width), qp, encoder_ports())
                 else:
-                    vectors = torch.from_numpy(sample.vectors[:, index - 1])
+                    vectors = sample.fitted_vectors(index, reference.picture[0], qp, flow)
                     reference = codec.code_inter(x, vectors, reference, qp, encoder_ports())
 
     return run

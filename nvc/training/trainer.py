@@ -255,7 +255,8 @@ class Trainer:
                 else:
                     if n_yielded % stage.window == 0:
                         reference = detach(reference)
-                    found = self._fit_vectors(reference, batch, index, frame_qp)
+                    luma = reference.picture[0]
+                    found = batch.fitted_vectors(index, luma, frame_qp, self.flow).to(self.device)
                     vectors = self.codec.motion(
                         found, reference.vectors, frame_qp[:, :1, :1], ports.motion_hyper, ports.motion
                     )
@@ -266,21 +267,6 @@ class Trainer:
                 n_yielded += 1
                 cost = self._cost(x, reference.picture, predicted, frame_qp, ports)
                 yield cost, luma_psnr_db(x, reference.picture)
-
-    def _fit_vectors(self, reference: Reference, batch: Batch, index: int, qp: Tensor) -> Tensor:
-        """The vectors of a batch's frame as the encoder finds them: fitted to the decoded reference."""
-        luma = (reference.picture[0].detach() + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
-        fitted = [
-            self.flow.refine(before, current, found, float(q))
-            for before, current, found, q in zip(
-                luma,
-                batch.y[:, index],
-                batch.vectors[:, index - 1],
-                qp[:, 0, 0].expand(len(luma)),
-                strict=True,
-            )
-        ]
-        return torch.from_numpy(np.stack(fitted)).to(self.device)
 
     def _cost(
         self, x: Picture, decoded: Picture, predicted: Picture | None, qp: Tensor, ports: Ports
