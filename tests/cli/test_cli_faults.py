@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,36 @@ def test_output_in_a_folder_that_cannot_be_written(tmp_path: Path, clip: Path, t
 def test_full_disk(clip: Path, tiny_model: str) -> None:
     result = run("encode", clip, "/dev/full", "--model", tiny_model, "-n", "1", "--threads", "1")
     assert_fails(result, "cannot write /dev/full: no space left on device")
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Let no file grow over 600 bytes."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_space_half_way(
+    small_files: None, clip: Path, stream: Path, tiny_model: str, tmp_path: Path
+) -> None:
+    coded, shown = tmp_path / "a.nvc", tmp_path / "a.mp4"
+    arguments = ["--model", tiny_model, "-q", "10", "--threads", "1"]
+    assert_fails(run("encode", clip, coded, *arguments), f"cannot write {coded}: file too large")
+    assert_fails(run("decode", stream, shown, "--threads", "1"), f"cannot write {shown}: file too large")
+    assert not list(tmp_path.iterdir())
+
+
+def test_input_that_is_cut_while_it_is_read(stream: Path, tmp_path: Path) -> None:
+    import nvc as library
+
+    source, target = tmp_path / "in.nvc", tmp_path / "out.mkv"
+    source.write_bytes(stream.read_bytes() + bytes(2**20))  # more than is read at once
+    summary = library.decode(source, target, threads=1, on_frame=lambda _: os.truncate(source, 0))
+    assert summary.fault is not None
+    assert target.exists()
 
 
 def test_model_that_is_not_installed(tmp_path: Path, clip: Path, hollow_stream: Path) -> None:
