@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,23 +104,25 @@ def test_full_disk(clip: Path, tiny_model: str) -> None:
     assert_fails(result, "cannot write /dev/full: no space left on device")
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """Let no file grow over 600 bytes."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (600, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_no_space_half_way(
-    small_files: None, clip: Path, stream: Path, tiny_model: str, tmp_path: Path
-) -> None:
+def test_no_space_half_way(clip: Path, stream: Path, tiny_model: str, tmp_path: Path) -> None:
+    pytest.importorskip("resource")
     coded, shown = tmp_path / "a.nvc", tmp_path / "a.mp4"
-    arguments = ["--model", tiny_model, "-q", "10", "--threads", "1"]
-    assert_fails(run("encode", clip, coded, *arguments), f"cannot write {coded}: file too large")
-    assert_fails(run("decode", stream, shown, "--threads", "1"), f"cannot write {shown}: file too large")
+    encode = ["encode", str(clip), str(coded), "--model", tiny_model, "-q", "10", "--threads", "1"]
+    decode = ["decode", str(stream), str(shown), "--threads", "1"]
+    program = (
+        "import resource\n"
+        "from click.testing import CliRunner\n"
+        "from nvc_cli.__main__ import nvc\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))  # bytes of a file\n"
+        f"for line in {encode!r}, {decode!r}:\n"
+        "    result = CliRunner().invoke(nvc, line)\n"
+        "    print(result.exit_code, result.output, end='')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300, text=True)
+    assert done.stdout.splitlines() == [
+        f"1 Error: cannot write {coded}: file too large",
+        f"1 Error: cannot write {shown}: file too large",
+    ], done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -76,5 +76,5 @@ def test_from_the_encoder_to_the_decoder(clip: Path, stream: Path, tiny_model: s
     with encoder.stdout:
         decoding = [*line, "decode", "-", str(target), "--follow", *quietly]
         decoder = subprocess.Popen(decoding, stdin=encoder.stdout)
-    assert (encoder.wait(120), decoder.wait(120)) == (0, 0)
+    assert (encoder.wait(300), decoder.wait(300)) == (0, 0)
     assert target.read_bytes() == stream.with_name("recon.y4m").read_bytes()

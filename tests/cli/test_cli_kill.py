@@ -54,17 +54,17 @@ def test_a_stopped_command(
     process.stdin.write(half)
     process.stdin.flush()
     part = tmp_path / f".nvc-part.{target.name}"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not part.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert part.exists()
     os.killpg(process.pid, number)
-    assert process.wait(60) == exit_code
+    assert process.wait(240) == exit_code
     assert process.stderr.read().decode() == line
     process.stdin.close()
     process.stderr.close()
     assert not target.exists()
     assert part.exists() == (number == signal.SIGKILL)
-    done = subprocess.run(arguments, input=whole, stderr=subprocess.PIPE, timeout=60)
+    done = subprocess.run(arguments, input=whole, stderr=subprocess.PIPE, timeout=240)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == [target]
