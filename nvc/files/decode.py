@@ -78,7 +78,7 @@ def decode(
             fills=conceal,
         )
         with _open_target(output, header, lossless, crf, threads) as writer:
-            with ahead(decoding) as items:
+            with ahead(decoding, file.stop) as items:
                 for item in items:
                     writer.write(item)
             if not progress.tally.n_frames:

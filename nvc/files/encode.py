@@ -95,7 +95,7 @@ def encode(
                 recon = stack.enter_context(_open_reconstruction(reconstruction, video))
             file = stack.enter_context(pending_file(output if is_last else os.devnull))
             writer = stack.enter_context(StreamWriter(file, header, limits))
-            planned = stack.enter_context(ahead(_planned(video, config, crew)))
+            planned = stack.enter_context(ahead(_planned(video, config, crew), video.stop))
             coded = in_order(_submitted(planned, crew), frames_in_flight(header.width, header.height, jobs))
             figures = _write_all(coded, video, writer, recon, on_frame)
             before = figures.as_pass()

@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 from bitstream_spec import Limits, StreamReader
 from nvc.errors import MediaError
 from nvc.files.pending import STANDARD_STREAM, part_path
+from nvc.piped import PipedInput
 
 _POLL_S = 0.1
 
@@ -45,8 +46,17 @@ class CountingFile:
             while not data and self._may_grow and time.monotonic() - waited_since < (self._patience_s or 0):
                 time.sleep(_POLL_S)
                 data = self._file.read(size)
+        if isinstance(self._file, PipedInput):
+            self._file.raise_interrupt()
         self.n_read += len(data)
         return data
+
+    def stop(self) -> None:
+        """Let another thread that waits for bytes in here come to the end of them."""
+        if self._patience_s is not None:
+            self._patience_s = 0
+        if isinstance(self._file, PipedInput):
+            self._file.stop()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         with reading(self.name):
@@ -85,7 +95,7 @@ def open_stream(source: str | Path, patience_s: float | None = None) -> Iterator
     writing for `source` is read in its place; see CountingFile.
     """
     if str(source) == STANDARD_STREAM:
-        yield CountingFile(sys.stdin.buffer, "standard input", patience_s)
+        yield CountingFile(cast(BinaryIO, PipedInput(sys.stdin.buffer)), "standard input", patience_s)
         return
     with reading(str(source)):
         file = _open_growing(Path(source), patience_s or 0)

@@ -26,8 +26,9 @@ from nvc.media.facts import (
 )
 from nvc.media.info import VideoInfo
 from nvc.media.pixels import PlaneReader
-from nvc.media.source import PipedInput, Source, first_video_stream, open_container, piped
+from nvc.media.source import Source, first_video_stream, open_container, piped
 from nvc.media.timing import Clock, FrameSelection, TimedPicture
+from nvc.piped import PipedInput
 
 _Item = TimedPicture | AudioPacket
 
@@ -93,6 +94,11 @@ class VideoReader:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def stop(self) -> None:
+        """Let another thread that waits for piped input in here come to the end of it."""
+        if isinstance(self._input, PipedInput):
+            self._input.stop()
 
     def close(self) -> None:
         """Release the file; nothing can be read after that."""

@@ -13,37 +13,12 @@ from av.video.stream import VideoStream
 
 from nvc.errors import MediaError
 from nvc.media.facts import reason
+from nvc.piped import PipedInput
 
 Source = str | Path | BinaryIO
 
 _NO_VIDEO_FORMATS = {"tty"}
 """FFmpeg draws text files with its terminal; a text file is no video all the same."""
-
-
-class PipedInput:
-    """A binary file that FFmpeg reads through a callback.
-
-    An interrupt in the callback would be lost, and the input seem to end: it is kept until it can be raised.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._interrupt: BaseException | None = None
-
-    def read(self, size: int) -> bytes:
-        try:
-            return self._file.read(size)
-        except (KeyboardInterrupt, SystemExit) as interrupt:
-            self._interrupt = interrupt
-            return b""
-
-    def raise_interrupt(self) -> None:
-        """Raise the interrupt that came while FFmpeg was reading, if one did."""
-        if self._interrupt is not None:
-            raise self._interrupt
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
 
 
 def open_container(source: str | Path | PipedInput, name: str) -> InputContainer:

@@ -17,18 +17,24 @@ import pytest
 
 from bitstream_spec import CorruptStream
 from nvc.errors import ConfigError, ModelError, WorkerError
-from nvc.files.workers import Crew, Opened, frames_in_flight, in_order
+from nvc.files.workers import Coder, Crew, frames_in_flight, in_order
 
+Counters = Crew[str, str, tuple[int, int], str]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def open_counter(first: int) -> Opened[str, tuple[int, int], str]:
-    """A coder that counts its tasks and tells its process; some tasks are not for counting."""
-    count = first
+class Counter(Coder[str, str, tuple[int, int], str]):
+    """Counts its tasks and tells its process; some tasks are not for counting."""
 
-    def code(task: str) -> tuple[int, int]:
-        nonlocal count
-        count += 1
+    def __init__(self, first: int) -> None:
+        self.facts = "a counter"
+        self._count = first
+
+    def prepare(self, task: str) -> str:
+        return task.strip()
+
+    def code(self, task: str) -> tuple[int, int]:
+        self._count += 1
         if task == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if task == "fail":
@@ -37,12 +43,10 @@ def open_counter(first: int) -> Opened[str, tuple[int, int], str]:
             raise StrangeError(threading.Lock())
         if task == "sleep":
             time.sleep(600)
-        return os.getpid(), count
-
-    return code, "a counter"
+        return os.getpid(), self._count
 
 
-def open_nothing() -> Opened[str, int, None]:
+def open_nothing() -> Counter:
     raise ModelError("no weights here")
 
 
@@ -51,20 +55,20 @@ class StrangeError(Exception):
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[Crew[str, tuple[int, int], str]]:
-    with Crew(partial(open_counter, 0), 2) as crew:
+def pair() -> Iterator[Counters]:
+    with Crew(partial(Counter, 0), 2) as crew:
         yield crew
 
 
 def test_one_job_is_this_process() -> None:
-    with Crew(partial(open_counter, 5), 1) as crew:
+    with Crew(partial(Counter, 5), 1) as crew:
         assert crew.facts == "a counter"
-        assert crew.submit("count", begins_gop=True).result() == (os.getpid(), 6)
+        assert crew.submit(crew.prepare(" count "), begins_gop=True).result() == (os.getpid(), 6)
         with pytest.raises(CorruptStream, match=r"^as wished$"):
             crew.submit("fail", begins_gop=False).result()
 
 
-def test_a_gop_stays_with_its_worker(pair: Crew[str, tuple[int, int], str]) -> None:
+def test_a_gop_stays_with_its_worker(pair: Counters) -> None:
     gops = [[pair.submit("count", begins_gop=not place) for place in range(3)] for _ in range(2)]
     answers = [[future.result(60) for future in gop] for gop in gops]
     processes = [{process for process, _ in gop} for gop in answers]
@@ -75,7 +79,7 @@ def test_a_gop_stays_with_its_worker(pair: Crew[str, tuple[int, int], str]) -> N
         assert [count for _, count in gop] == list(range(gop[0][1], gop[0][1] + 3))
 
 
-def test_errors_come_back_and_work_goes_on(pair: Crew[str, tuple[int, int], str]) -> None:
+def test_errors_come_back_and_work_goes_on(pair: Counters) -> None:
     with pytest.raises(CorruptStream, match=r"^as wished$"):
         pair.submit("fail", begins_gop=True).result(60)
     with pytest.raises(WorkerError, match=r"^StrangeError: "):
@@ -86,8 +90,14 @@ def test_errors_come_back_and_work_goes_on(pair: Crew[str, tuple[int, int], str]
     assert pair.submit("count", begins_gop=False).result(60)
 
 
+def test_another_process_prepares_its_tasks_itself(pair: Counters) -> None:
+    assert pair.prepare(" fail ") == " fail "
+    with pytest.raises(CorruptStream, match=r"^as wished$"):
+        pair.submit(" fail ", begins_gop=True).result(60)
+
+
 def test_a_worker_that_dies_or_is_stopped() -> None:
-    with Crew(partial(open_counter, 0), 2) as crew:
+    with Crew(partial(Counter, 0), 2) as crew:
         dies = crew.submit("die", begins_gop=True)
         behind = crew.submit("count", begins_gop=False)
         sleeps = crew.submit("sleep", begins_gop=True)
@@ -104,11 +114,13 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = tmp_path / "parent.py"
     program.write_text(
         "import os\n"
-        "from nvc.files.workers import Crew\n"
-        "def open_coder():\n"
-        "    return lambda task: os.getpid(), None\n"
+        "from nvc.files.workers import Coder, Crew\n"
+        "class Teller(Coder):\n"
+        "    facts = None\n"
+        "    def prepare(self, task): return task\n"
+        "    def code(self, task): return os.getpid()\n"
         "if __name__ == '__main__':\n"
-        "    with Crew(open_coder, 2) as crew:\n"
+        "    with Crew(Teller, 2) as crew:\n"
         "        for _ in range(2):\n"
         "            print(crew.submit('who', begins_gop=True).result(), flush=True)\n"
         "        os.kill(os.getpid(), 9)\n"
