@@ -22,13 +22,14 @@ class StreamReader(Iterator[Item]):
     """Iterates over the GOP headers, frames and audio packets of one stream, in file order.
 
     It needs only read(), so pipes work; read_seek_index() and seek() need a seekable file.
-    When the end is reached, `trailer` is set and `finished` is True; `n_frames` counts frames as they pass.
+    When the trailer is read, `trailer` is set; if it fits what was before it, `finished` is True.
+    `n_frames` counts frames as they pass.
 
     Iteration raises CorruptStream, UnsupportedStream or LimitExceeded about one unit. If the fault is inside
     a unit, the next call goes on with the unit after it, so a caller may skip to the next GopHeader. If it is
-    in a unit header, iteration is over until seek(). A stream without a trailer raises TruncatedStream after
-    its last whole unit, or just ends there with `allow_unfinished`. A damaged substream raises, too, unless
-    `strict` is False: then it is delivered with `intact` False.
+    in a unit header, iteration is over until resync() or seek(). A stream without a trailer raises
+    TruncatedStream after its last whole unit, or just ends there with `allow_unfinished`. A damaged substream
+    raises, too, unless `strict` is False: then it is delivered with `intact` False.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class StreamReader(Iterator[Item]):
         self._strict = strict
         self._start = file.tell() if file.seekable() else 0
         self._position = 0
+        self._ahead = b""
+        """Bytes from `_position` on that were read from the file already."""
         self.header: StreamHeader = self._read_header()
         self._first_unit = self._position
         self.trailer: Trailer | None = None
@@ -67,27 +70,59 @@ class StreamReader(Iterator[Item]):
                 return item
         raise StopIteration
 
+    def read_trailer(self) -> Trailer | None:
+        """Return the trailer of a seekable file, without moving in it; None if it is missing or damaged."""
+        before = self._position
+        try:
+            return self._trailer_from_tail(self._size())
+        except StreamError:
+            return None
+        finally:
+            self._move_to(before)
+
     def read_seek_index(self) -> tuple[SeekPoint, ...]:
         """Return the seek points of a seekable file, without moving in it.
 
         They come from the trailer; if it is missing or damaged, all unit headers are visited instead.
         """
+        trailer = self.read_trailer()
+        if trailer is not None:
+            return trailer.seek_index
         before = self._position
-        size = self._file.seek(0, os.SEEK_END) - self._start
         try:
-            try:
-                return self._trailer_from_tail(size).seek_index
-            except StreamError:
-                return self._scan(size)
+            return self._scan(self._size())
         finally:
             self._move_to(before)
+
+    def resync(self) -> bool:
+        """After a fault, make sure that iteration goes on: at the next whole GOP header if need be.
+
+        Returns False if the bytes hold none. Works in pipes, too: what is passed over is read, not sought.
+        """
+        if not self._ended or self.trailer is not None:
+            return not self._ended
+        marker = sections.build_unit_header(schema.GOP_UNIT, schema.GOP_LENGTH)
+        data, place = b"", 0
+        while True:
+            found = data.find(marker, place)
+            place = found if found >= 0 else max(place, len(data) - len(marker) + 1)
+            body = data[place + len(marker) : place + len(marker) + schema.GOP_LENGTH]
+            if found >= 0 and len(body) == schema.GOP_LENGTH:
+                if self._goes_on_with(body):
+                    self._unread(data[place:])
+                    return True
+                place += 1
+            else:
+                more = self._read(_CHUNK)
+                if not more:
+                    return False
+                data, place = data[place:] + more, 0
 
     def seek(self, point: SeekPoint) -> None:
         """Go on with the GOP header that `point` names; raise CorruptStream if it does not stand there."""
         offset = point.byte_offset
         where = f"GOP at byte {offset}"
-        size = self._file.seek(0, os.SEEK_END) - self._start
-        if not self._first_unit <= offset <= size - schema.MIN_UNIT_HEADER_LENGTH:
+        if not self._first_unit <= offset <= self._size() - schema.MIN_UNIT_HEADER_LENGTH:
             raise CorruptStream(f"{where}: the seek index points outside the stream")
         self._move_to(offset)
         kind, length = self._unit_header(where)
@@ -210,15 +245,28 @@ class StreamReader(Iterator[Item]):
             raise CorruptStream(f"{where}: audio of track {packet.track}, which the header does not have")
         return packet
 
+    def _goes_on_with(self, body: bytes) -> bool:
+        """Whether this is the body of a GOP unit that may follow what was read; if so, expect its frames."""
+        try:
+            gop = sections.parse_gop(body, "GOP")
+        except StreamError:
+            return False
+        if gop.first_frame_index < self.n_frames:
+            return False
+        self._ended = False
+        self.n_frames = gop.first_frame_index
+        self._n_gops = None
+        self._gop = None
+        return True
+
     def _end(self, body: bytes) -> None:
         self._ended = True
-        trailer = self._trailer(body)
+        self.trailer = trailer = self._trailer(body)
         self._check_gop_has_frame("trailer")
         if trailer.n_frames != self.n_frames:
             raise CorruptStream(f"trailer says {trailer.n_frames} frames, the stream has {self.n_frames}")
         if self._read(1):
             raise CorruptStream(f"bytes follow the end of the stream at byte {self._position - 1}")
-        self.trailer = trailer
         self.finished = True
 
     def _trailer_from_tail(self, size: int) -> Trailer:
@@ -267,7 +315,11 @@ class StreamReader(Iterator[Item]):
         check = self._read(2)
         if len(check) < 2:
             raise TruncatedStream(f"{where}: the stream ends within its header")
-        return sections.parse_unit_header(head + check, where)
+        try:
+            return sections.parse_unit_header(head + check, where)
+        except StreamError:
+            self._unread((head + check)[1:])  # resync() may find something in it
+            raise
 
     def _body(self, kind: int, length: int, where: str) -> bytes:
         name = "max_audio_packet_bytes" if kind == schema.AUDIO_UNIT else "max_unit_bytes"
@@ -277,15 +329,28 @@ class StreamReader(Iterator[Item]):
             raise TruncatedStream(f"{where}: the stream ends within it")
         return body
 
+    def _size(self) -> int:
+        """Bytes of the stream in a seekable file; leaves the file anywhere."""
+        return self._file.seek(0, os.SEEK_END) - self._start
+
     def _move_to(self, position: int) -> None:
         self._file.seek(self._start + position)
         self._position = position
+        self._ahead = b""
+
+    def _unread(self, data: bytes) -> None:
+        """Let `data`, which was read last, be read again."""
+        self._ahead = data + self._ahead
+        self._position -= len(data)
 
     def _read(self, size: int) -> bytes:
         """Read `size` bytes, or all that are left."""
         chunks = []
         while size:
-            chunk = self._file.read(min(size, _CHUNK))
+            if self._ahead:
+                chunk, self._ahead = self._ahead[:size], self._ahead[size:]
+            else:
+                chunk = self._file.read(min(size, _CHUNK))
             if not chunk:
                 break
             chunks.append(chunk)

@@ -168,6 +168,7 @@ TRAILER = Struct(
 )
 
 CRC_LENGTH: Final = 4
+GOP_LENGTH: Final = 4 + 4 + 8 + 1 + CRC_LENGTH
 PREAMBLE_LENGTH: Final = int(PREAMBLE.sizeof())
 MIN_UNIT_HEADER_LENGTH: Final = 4
 MAX_UNIT_LENGTH: Final = 2**28 - 1

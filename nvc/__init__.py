@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from nvc.config import EncoderConfig
     from nvc.decoder import Decoder
     from nvc.encoder import EncodedFrame, Encoder
-    from nvc.errors import ConfigError, DecodeError, MediaError, ModelError, NvcError
-    from nvc.files.decode import decode, verify
+    from nvc.errors import ConfigError, DecodeError, MediaError, ModelError, NvcError, WorkerError
+    from nvc.files.decode import decode
     from nvc.files.encode import encode
     from nvc.files.info import read_info
+    from nvc.files.verify import verify
     from nvc.frames import Frame
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ __all__ = [
     "StreamError",
     "TruncatedStream",
     "UnsupportedStream",
+    "WorkerError",
     "__version__",
     "decode",
     "encode",
@@ -64,10 +66,11 @@ _HOMES = {
     "nvc.config": ("EncoderConfig",),
     "nvc.decoder": ("Decoder",),
     "nvc.encoder": ("EncodedFrame", "Encoder"),
-    "nvc.errors": ("ConfigError", "DecodeError", "MediaError", "ModelError", "NvcError"),
-    "nvc.files.decode": ("decode", "verify"),
+    "nvc.errors": ("ConfigError", "DecodeError", "MediaError", "ModelError", "NvcError", "WorkerError"),
+    "nvc.files.decode": ("decode",),
     "nvc.files.encode": ("encode",),
     "nvc.files.info": ("read_info",),
+    "nvc.files.verify": ("verify",),
     "nvc.frames": ("Frame",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

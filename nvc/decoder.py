@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bitstream_spec import CorruptStream, FramePacket, FrameType, StreamHeader
+from bitstream_spec import CorruptStream, FramePacket, FrameType, StreamError, StreamHeader
 from nvc.devices import use_threads
 from nvc.errors import DecodeError
 from nvc.frame_coder import FrameCoder
@@ -24,25 +24,37 @@ class Decoder:
         model = load_model(header.model_id_hex, device)
         self._coder = FrameCoder(model, header.width, header.height, device)
         self._verify = verify
-        self.n_decoded = 0
+        self._index = -1
 
-    def decode(self, packet: FramePacket) -> Frame:
+    def decode(self, packet: FramePacket, index: int | None = None) -> Frame:
         """Decode the next packet; a P packet needs the frame decoded just before it.
 
-        Raises CorruptStream where payloads do not fit the frame, DecodeError where the decoded planes
-        differ from the encoder's.
+        `index` is the frame's number in the whole stream, for messages; by default one more than the last.
+        Raises CorruptStream where payloads do not fit the frame, DecodeError where the decoded planes differ
+        from the encoder's. After that only a keyframe can be decoded.
         """
+        self._index = self._index + 1 if index is None else index
+        try:
+            return self._decode(packet)
+        except (StreamError, DecodeError):
+            self._coder.state = None
+            raise
+
+    def _decode(self, packet: FramePacket) -> Frame:
+        where = f"frame {self._index} (pts {packet.pts})"
         if packet.frame_type is FrameType.P and self._coder.state is None:
-            raise CorruptStream("a P frame without a keyframe before it")
+            raise CorruptStream(f"{where}: a P frame without a keyframe or a whole frame before it")
         if any(not part.intact for part in packet.substreams):
-            raise CorruptStream(f"frame {self.n_decoded} is damaged")
-        frame = self._coder.decode(
-            packet.substreams, packet.frame_type, packet.qp, packet.pts, packet.duration
-        )
+            raise CorruptStream(f"{where} is damaged")
+        try:
+            frame = self._coder.decode(
+                packet.substreams, packet.frame_type, packet.qp, packet.pts, packet.duration
+            )
+        except StreamError as error:
+            raise type(error)(f"{where}: {error}") from error
         if self._verify and frame.checksum() != packet.checksums[0]:
             raise DecodeError(
-                f"frame {self.n_decoded} (pts {packet.pts}) differs from the encoder's: checksum "
+                f"{where} differs from the encoder's: checksum "
                 f"{frame.checksum():08x}, expected {packet.checksums[0]:08x}"
             )
-        self.n_decoded += 1
         return frame

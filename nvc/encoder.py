@@ -15,7 +15,7 @@ from nvc.errors import ConfigError
 from nvc.flow import FlowEstimator
 from nvc.frame_coder import FrameCoder
 from nvc.frames import Frame, Plane
-from nvc.gop import GopSchedule, is_scene_cut
+from nvc.gop import GopSchedule
 from nvc.metrics import psnr_db, psnr_yuv_db
 from nvc.model_store import load_model
 from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT
@@ -73,6 +73,7 @@ class Encoder:
         self._schedule = GopSchedule(config)
         self._flow = FlowEstimator(config.preset)
         self._before: Plane | None = None
+        self._place = 0
         self._gop_pts = 0
 
     def encode(self, frame: Frame, offsets: Offsets | None = None) -> EncodedFrame:
@@ -82,11 +83,17 @@ class Encoder:
         """
         return self.encode_planned(self.plan(frame), offsets)
 
-    def plan(self, frame: Frame) -> FramePlan:
-        """Decide on the next frame what needs source frames alone; the plans may run ahead of the coding."""
+    def plan(self, frame: Frame, *, begins_gop: bool | None = None) -> FramePlan:
+        """Decide on the next frame what needs source frames alone; the plans may run ahead of the coding.
+
+        `begins_gop` says whether it is a keyframe, as the first frame has to be; by default keyint and scene
+        cuts decide. Without a target nothing before a keyframe has any effect on what follows, so that GOPs
+        may go to several encoders.
+        """
         current = self._coder.pad_luma(frame.y)
-        cut = self._before is not None and is_scene_cut(self._before, current)
-        place = self._schedule.next_place(cut)
+        if begins_gop is None:
+            begins_gop = self._schedule.begins_gop(frame.y)
+        self._place = place = 0 if begins_gop else self._place + 1
         found = None
         if place:
             assert self._before is not None

@@ -5,6 +5,7 @@ NvcError
     ConfigError         a setting is outside its range
     ModelError          the weights a stream or command names are missing or damaged
     DecodeError         a decoded frame differs from what the encoder had
+    WorkerError         a worker process died
 bitstream_spec.StreamError is the other family: the .nvc file itself is at fault.
 """
 
@@ -29,3 +30,7 @@ class ModelError(NvcError):
 
 class DecodeError(NvcError):
     """A decoded frame differs from the encoder's reconstruction."""
+
+
+class WorkerError(NvcError):
+    """A worker process of a run with several jobs died, or failed in a way that it could not tell."""

@@ -1,4 +1,4 @@
-"""Which frames are keyframes, and how qp runs along a GOP. Pure decisions, no pictures coded."""
+"""Which frames are keyframes, and which qp each frame gets. Pure decisions, no pictures coded."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ SCENE_CUT_FLOOR = 6.0
 
 
 class GopSchedule:
-    """Decides frame by frame, in display order, which is coding order."""
+    """Decides frame by frame, in display order, which is coding order; looks at source pictures only."""
 
     def __init__(self, config: EncoderConfig) -> None:
         self._config = config
-        self._since_keyframe = -1
+        self._before: npt.NDArray[np.uint8] | None = None
+        self._n_in_gop = 0
 
-    def next_place(self, scene_cut: bool) -> int:
-        """How many frames the next frame stands behind its keyframe; 0: it is one."""
-        keyint = self._config.keyint
-        due = self._since_keyframe < 0 or (keyint != -1 and self._since_keyframe + 1 >= keyint)
-        if due or (scene_cut and self._config.scene_cut):
-            self._since_keyframe = 0
-        else:
-            self._since_keyframe += 1
-        return self._since_keyframe
+    def begins_gop(self, luma: npt.NDArray[np.uint8]) -> bool:
+        """Whether the next frame, of luma [h, w], is a keyframe."""
+        before, self._before = self._before, luma
+        is_due = before is None or self._n_in_gop == self._config.keyint
+        if is_due or (self._config.scene_cut and before is not None and is_scene_cut(before, luma)):
+            self._n_in_gop = 0
+        self._n_in_gop += 1
+        return self._n_in_gop == 1
 
 
 def qp_offset(since_keyframe: int) -> int:

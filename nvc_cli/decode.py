@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from nvc_cli import options
@@ -29,52 +31,50 @@ from nvc_cli.report import Reporter
     help="Quality of the H.264 in MP4; lower is better.",
 )
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Compare frame checksums.")
+@click.option(
+    "--conceal", is_flag=True, help="Go on behind damage; repeat the last frame where some are lost."
+)
+@click.option("--follow", is_flag=True, help="INPUT is still being written: wait for its end.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30,
+    show_default=True,
+    help="With --follow: give up after so many seconds without growth.",
+)
 @options.limit_options
 @options.running_options
+@options.jobs_option
 @options.overwrite_option
 @options.report_options
 def decode(
     input: str,
     output: str,
-    start_s: float | None,
-    duration_s: float | None,
-    n_frames: int | None,
-    lossless: bool,
-    crf: float,
-    verify: bool,
+    follow: bool,
+    timeout_s: float,
     max_pixels: int | None,
     max_frames: int | None,
-    device: str,
-    threads: int,
-    overwrite: bool,
     as_json: bool,
     quiet: bool,
+    **settings: Any,
 ) -> None:
     """Decode the stream INPUT into the video OUTPUT.
 
     The suffix of OUTPUT tells its kind: mp4 and mov (H.264, sound copied), mkv (exact planes, FFV1), y4m, or
     png and jpg for one frame. "-" is standard input, and y4m on standard output. Of a stream that is damaged
-    or cut short, the whole frames are kept and the exit code is 1.
+    or cut short, the whole frames before that place are kept, with --conceal those after it, too; the exit
+    code is 1 either way.
     """
     options.refuse_two_outputs(OUTPUT=output == "-", json=as_json)
     import nvc
 
+    settings["limits"] = options.limits(max_pixels=max_pixels, max_frames=max_frames)
+    settings["follow_s"] = timeout_s if follow else None
     with Reporter("decoded", as_json=as_json, quiet=quiet) as reporter:
-        summary = nvc.decode(
-            input,
-            output,
-            device=device,
-            threads=threads,
-            verify=verify,
-            start_s=start_s,
-            duration_s=duration_s,
-            n_frames=n_frames,
-            lossless=lossless,
-            crf=crf,
-            limits=options.limits(max_pixels=max_pixels, max_frames=max_frames),
-            overwrite=overwrite,
-            on_frame=reporter.on_frame,
-        )
+        summary = nvc.decode(input, output, **settings, on_frame=reporter.on_frame)
     reporter.show_decoding(summary)
+    if summary.fault and summary.concealed:
+        fail(f"{summary.fault} (concealed {summary.n_lost_frames} lost frames in {output})")
     if summary.fault:
         fail(f"{summary.fault} (kept the {summary.n_frames} frames before it in {output})")

@@ -20,51 +20,30 @@ from nvc_cli.report import Reporter
 @click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out the first frames.")
 @options.frames_option
 @click.option(
-    "--recon", type=options.FILE, help="Also write what a decoder will show: mkv or y4m for exact planes."
+    "--recon",
+    "reconstruction",
+    type=options.FILE,
+    help="Also write what a decoder will show: mkv or y4m for exact planes.",
 )
 @options.pixels_option
 @options.running_options
+@options.jobs_option
 @options.overwrite_option
 @options.report_options
 def encode(
-    input: str,
-    output: str,
-    qp: int | None,
-    keyint: int,
-    scene_cut: bool,
-    preset: str,
-    model: str,
-    skip: int,
-    n_frames: int | None,
-    recon: str | None,
-    max_pixels: int | None,
-    device: str,
-    threads: int,
-    overwrite: bool,
-    as_json: bool,
-    quiet: bool,
-    **aims: Any,
+    input: str, output: str, as_json: bool, quiet: bool, max_pixels: int | None, **settings: Any
 ) -> None:
     """Encode the video or picture INPUT into the stream OUTPUT.
 
     INPUT is anything FFmpeg reads, sound included; "-" is y4m on standard input. OUTPUT "-" is standard
     output.
     """
-    options.refuse_two_outputs(OUTPUT=output == "-", json=as_json, recon=recon == "-")
-    targets.refuse_two_targets(qp=qp, **aims)
+    options.refuse_two_outputs(OUTPUT=output == "-", json=as_json, recon=settings["reconstruction"] == "-")
+    targets.refuse_two_targets(**settings)
     import nvc
 
-    config = nvc.EncoderConfig(model, qp, keyint, scene_cut, preset, device, threads, **aims)
+    coding = {name: settings.pop(name) for name in nvc.EncoderConfig.__dataclass_fields__}
+    config, limits = nvc.EncoderConfig(**coding), options.limits(max_pixels=max_pixels)
     with Reporter("encoded", as_json=as_json, quiet=quiet) as reporter:
-        summary = nvc.encode(
-            input,
-            output,
-            config,
-            skip=skip,
-            n_frames=n_frames,
-            reconstruction=recon,
-            limits=options.limits(max_pixels=max_pixels),
-            overwrite=overwrite,
-            on_frame=reporter.on_frame,
-        )
+        summary = nvc.encode(input, output, config, **settings, limits=limits, on_frame=reporter.on_frame)
     reporter.show_encoding(summary)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from nvc_cli import options
@@ -46,22 +48,22 @@ def info(
 @click.argument("input", type=options.FILE)
 @options.limit_options
 @options.running_options
+@options.jobs_option
 @options.report_options
 def verify(
     input: str,
     max_pixels: int | None,
     max_frames: int | None,
-    device: str,
-    threads: int,
     as_json: bool,
     quiet: bool,
+    **settings: Any,
 ) -> None:
     """Decode the stream INPUT and compare every frame with the checksum its encoder wrote."""
     import nvc
 
     with Reporter("verified", as_json=as_json, quiet=quiet) as reporter:
         limits = options.limits(max_pixels=max_pixels, max_frames=max_frames)
-        summary = nvc.verify(input, device=device, threads=threads, limits=limits, on_frame=reporter.on_frame)
+        summary = nvc.verify(input, **settings, limits=limits, on_frame=reporter.on_frame)
     reporter.show_check(summary)
     if not summary.is_good:
         fail(summary.faults[0] if summary.faults else f"{input} is not finished")

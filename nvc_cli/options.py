@@ -36,6 +36,17 @@ def running_options(function: F) -> F:
     )(function)
 
 
+def jobs_option(function: F) -> F:
+    """Add --jobs."""
+    return click.option(
+        "--jobs",
+        type=POSITIVE,
+        default=1,
+        show_default=True,
+        help="Processes that code GOPs side by side, of one thread each. The result does not depend on it.",
+    )(function)
+
+
 def report_options(function: F) -> F:
     """Add --json and --quiet."""
     function = click.option("--quiet", is_flag=True, help="No progress and no summary.")(function)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from nvc.files.summary import DecodeSummary, EncodeSummary, FrameReport, VerifySummary
+    from nvc.files.summary import DecodeSummary, EncodeSummary, FrameReport, Loss, VerifySummary
 
 _FIRST_LINE_S = 16
 
@@ -62,15 +62,16 @@ class Reporter:
     def show_decoding(self, summary: DecodeSummary) -> None:
         """Show what a decode came to."""
         checked = "every checksum right" if summary.verified else "checksums not compared"
-        line = (
+        lines = [loss_line(loss) for loss in summary.losses]
+        lines.append(
             f"decoded {summary.n_frames} frames in {summary.seconds:.1f} s ({summary.decode_fps:.2f} fps), "
             f"{checked}"
         )
-        self._show(summary, summary.notices, [line])
+        self._show(summary, summary.notices, lines)
 
     def show_check(self, summary: VerifySummary) -> None:
         """Show what a check found."""
-        lines = list(summary.faults[1:])
+        lines = [loss_line(loss) for loss in summary.losses]
         verdict = "good" if summary.is_good else f"{summary.n_bad_frames} frames lost"
         if not summary.finished:
             verdict += ", not finished"
@@ -108,6 +109,16 @@ def progress_line(verb: str, frame: FrameReport, seconds: float) -> str:
     if done:
         parts.append(f"eta {max(0.0, seconds / done - seconds):.0f} s")
     return ", ".join(parts)
+
+
+def loss_line(loss: Loss) -> str:
+    """Say in one line what is lost, and why."""
+    if not loss.n_frames:
+        return f"fault: {loss.reason}"
+    first, last = loss.first_frame_index, loss.first_frame_index + loss.n_frames - 1
+    place = f"frame {first}" if first == last else f"frames {first} to {last}"
+    time_s = "" if loss.start_s is None else f" at {loss.start_s:.3f} s"
+    return f"lost {place}{time_s}: {loss.reason}"
 
 
 def print_json(value: Any) -> None:

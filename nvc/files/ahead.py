@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from queue import Full, Queue
 from threading import Event, Thread
@@ -22,10 +22,11 @@ class _Raised:
 
 
 @contextmanager
-def ahead(items: Iterable[T]) -> Iterator[Iterator[T]]:
+def ahead(items: Iterable[T], stop: Callable[[], None] | None = None) -> Iterator[Iterator[T]]:
     """Iterate over items while another thread makes the next ones; at the end of the block it has stopped.
 
-    An error that making an item raises is raised where that item is asked for.
+    What making an item may wait for long, `stop` has to end. An error that making an item raises is raised
+    where that item is asked for.
     """
     ready: Queue[T | _Raised | None] = Queue(_DEPTH)
     unwanted = Event()
@@ -60,4 +61,6 @@ def ahead(items: Iterable[T]) -> Iterator[Iterator[T]]:
         yield taken()
     finally:
         unwanted.set()
+        if stop is not None:
+            stop()
         thread.join()

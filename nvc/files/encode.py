@@ -6,25 +6,39 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bitstream_spec import DEFAULT_LIMITS, AudioPacket, Limits, StreamHeader, StreamWriter
+from bitstream_spec import (
+    DEFAULT_LIMITS,
+    AudioPacket,
+    FramePacket,
+    FrameType,
+    Limits,
+    StreamHeader,
+    StreamWriter,
+)
 from bitstream_spec.sections import build_stream_header
 from nvc.config import EncoderConfig
 from nvc.errors import ConfigError, MediaError
 from nvc.files.ahead import ahead
 from nvc.files.pending import STANDARD_STREAM, check_target, pending_file, pending_path
 from nvc.files.summary import EncodeSummary, FrameReport, FrameTally
+from nvc.files.workers import Coder, Crew, frames_in_flight, in_order
+from nvc.frames import Frame
+from nvc.gop import GopSchedule
 from nvc.media import VideoReader, VideoWriter, open_output, open_video
 from nvc.metrics import psnr_yuv_db
 from nvc.rate.planned import FrameResult
 from nvc.rate.target import PassResult, VideoFacts, first_control, next_control
 
 if TYPE_CHECKING:
-    from nvc.encoder import Encoder
-    from nvc.roi import QualityMapper
+    from nvc.encoder import FramePlan
+    from nvc.quality_map import Offsets
 
 DEFAULT_CONFIG: Final = EncoderConfig()
 _MAX_KEY_BYTES = 255
@@ -42,6 +56,7 @@ def encode(
     reconstruction: str | Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
     overwrite: bool = False,
+    jobs: int = 1,
     on_frame: Callable[[FrameReport], None] | None = None,
 ) -> EncodeSummary:
     """Encode the video or picture `input` into the stream `output`, its sound copied.
@@ -49,8 +64,11 @@ def encode(
     Where `config` asks for several passes, `input` is read and `on_frame` called for each anew.
     "-" is y4m on standard input and a stream on standard output. The first `skip` frames are left out and at
     most `n_frames` are encoded. `reconstruction` names a file, lossless, for the frames a decoder will give.
+    More than one of `jobs` code GOPs side by side, in processes of one thread each unless `config` says
+    otherwise; the stream is the same.
     Raises MediaError if a file cannot be read or written, ModelError if the weights are not there,
-    LimitExceeded if a reader with the same `limits` would refuse the stream.
+    LimitExceeded if a reader with the same `limits` would refuse the stream, ConfigError for several jobs
+    with a target, WorkerError if one of several processes dies.
     """
     began = time.monotonic()
     check_target(output, input, overwrite=overwrite)
@@ -60,32 +78,34 @@ def encode(
         check_target(reconstruction, input, output, overwrite=overwrite)
     if config.n_passes > 1 and str(input) == STANDARD_STREAM:
         raise ConfigError("several passes read the input several times: give a file, not standard input")
+    if jobs > 1 and (config.has_target or config.maxrate_kbps is not None):
+        raise ConfigError("a target steers each frame by those before it: it needs one job")
+    config = config if jobs == 1 else replace(config, threads=config.threads or 1)
     before: PassResult | None = None
     for number in range(1, config.n_passes + 1):
         is_last = number == config.n_passes
         with contextlib.ExitStack() as stack:
             video = stack.enter_context(open_video(_source(input), skip=skip, n_frames=n_frames))
-            encoder, mapper = _open_encoder(config, video, before)
-            header = stream_header(video, encoder.model_id, encoder.model_name)
+            wants_recon = is_last and reconstruction is not None
+            open_encoder = partial(_Coder, config, _facts(video), before, wants_recon)
+            crew = stack.enter_context(Crew(open_encoder, jobs))
+            header = stream_header(video, *crew.facts)
             recon = None
             if is_last and reconstruction is not None:
                 recon = stack.enter_context(_open_reconstruction(reconstruction, video))
             file = stack.enter_context(pending_file(output if is_last else os.devnull))
             writer = stack.enter_context(StreamWriter(file, header, limits))
-            figures = _encode_all(video, encoder, mapper, writer, recon, on_frame)
+            planned = stack.enter_context(ahead(_planned(video, config, crew), video.stop))
+            coded = in_order(_submitted(planned, crew), frames_in_flight(header.width, header.height, jobs))
+            figures = _write_all(coded, video, writer, recon, on_frame)
             before = figures.as_pass()
     return figures.summarise(str(input), str(output), time.monotonic() - began, tuple(video.notices))
 
 
-def _open_encoder(
-    config: EncoderConfig, video: VideoReader, before: PassResult | None
-) -> tuple[Encoder, QualityMapper]:
-    from nvc.encoder import Encoder  # takes seconds: a wrong file name need not wait for it
-    from nvc.roi import QualityMapper
-
+def _facts(video: VideoReader) -> VideoFacts:
     info = video.info
     header_bytes = len(build_stream_header(stream_header(video, bytes(8), "model")))
-    facts = VideoFacts(
+    return VideoFacts(
         width=info.width,
         height=info.height,
         time_base=info.time_base,
@@ -94,8 +114,84 @@ def _open_encoder(
         overhead_bytes=header_bytes + _TRAILER_BYTES,
         audio_kbps=sum(track.bit_rate for track in video.audio_tracks) / 1000,
     )
-    control = first_control(config, facts) if before is None else next_control(config, facts, before)
-    return Encoder(config, info.width, info.height, control), QualityMapper(config)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A frame to code; offsets: its quality map."""
+
+    frame: Frame
+    begins_gop: bool
+    offsets: Offsets | None
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A task whose motion search is done."""
+
+    plan: FramePlan
+    offsets: Offsets | None
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """What comes back from a worker; the reconstruction only if it is wanted."""
+
+    packet: FramePacket
+    result: FrameResult
+    psnr_db: tuple[float, float, float]
+    reconstruction: Frame | None
+
+
+class _Coder(Coder[_Task, _Planned, _Coded, tuple[bytes, str]]):
+    """The encoder as a worker has it."""
+
+    def __init__(
+        self, config: EncoderConfig, facts: VideoFacts, before: PassResult | None, wants_reconstruction: bool
+    ) -> None:
+        from nvc.encoder import Encoder  # takes seconds: a wrong file name need not wait for it
+
+        control = first_control(config, facts) if before is None else next_control(config, facts, before)
+        self._encoder = Encoder(config, facts.width, facts.height, control)
+        self._wants_reconstruction = wants_reconstruction
+        self.facts = self._encoder.model_id, self._encoder.model_name
+
+    def prepare(self, task: _Task) -> _Planned:
+        return _Planned(self._encoder.plan(task.frame, begins_gop=task.begins_gop), task.offsets)
+
+    def code(self, task: _Planned) -> _Coded:
+        coded = self._encoder.encode_planned(task.plan, task.offsets)
+        reconstruction = coded.reconstruction if self._wants_reconstruction else None
+        return _Coded(coded.packet, coded.result, coded.psnr_db, reconstruction)
+
+
+_Crew = Crew[_Task, _Planned, _Coded, tuple[bytes, str]]
+
+
+def _planned(
+    video: VideoReader, config: EncoderConfig, crew: _Crew
+) -> Iterator[AudioPacket | tuple[bool, _Task | _Planned]]:
+    """Read, and decide what needs source frames alone: where GOPs begin, quality maps, in one job motion."""
+    from nvc.roi import QualityMapper
+
+    schedule, mapper = GopSchedule(config), QualityMapper(config)
+    for item in video:
+        if isinstance(item, AudioPacket):
+            yield item
+        else:
+            begins_gop = schedule.begins_gop(item.y)
+            yield begins_gop, crew.prepare(_Task(item, begins_gop, mapper.next_map(item)))
+
+
+def _submitted(
+    planned: Iterator[AudioPacket | tuple[bool, _Task | _Planned]], crew: _Crew
+) -> Iterator[tuple[AudioPacket | None, Future[_Coded] | None]]:
+    for item in planned:
+        if isinstance(item, AudioPacket):
+            yield item, None
+        else:
+            begins_gop, task = item
+            yield None, crew.submit(task, begins_gop=begins_gop)
 
 
 class _Figures:
@@ -147,48 +243,43 @@ class _Figures:
         )
 
 
-def _encode_all(
+def _write_all(
+    items: Iterator[tuple[AudioPacket | None, Future[_Coded] | None]],
     video: VideoReader,
-    encoder: Encoder,
-    mapper: QualityMapper,
     writer: StreamWriter,
     recon: VideoWriter | None,
     on_frame: Callable[[FrameReport], None] | None,
 ) -> _Figures:
     figures = _Figures(writer)
-    planned = (
-        item if isinstance(item, AudioPacket) else (encoder.plan(item), mapper.next_map(item))
-        for item in video
-    )
-    with ahead(planned) as items:
-        for item in items:
-            before = writer.size_bytes
-            if isinstance(item, AudioPacket):
-                writer.write_audio(item)
-                figures.audio_bytes += writer.size_bytes - before
-                continue
-            coded = encoder.encode_planned(*item)
-            if coded.is_keyframe:
-                writer.write_gop(coded.packet.pts)
-            writer.write_frame(coded.packet)
-            if recon is not None:
-                recon.write(coded.reconstruction)
-            figures.tally.add(coded.packet, writer.size_bytes - before)
-            figures.add_psnr(coded.psnr_db)
-            figures.results.append(coded.result)
-            if on_frame is not None:
-                on_frame(
-                    FrameReport(
-                        n_done=writer.n_frames,
-                        n_expected=video.info.n_frames,
-                        fraction_done=None,
-                        frame_type=coded.packet.frame_type.name,
-                        qp=coded.packet.qp,
-                        total_bytes=figures.video_bytes,
-                        time_s=figures.tally.time_s(coded.packet.pts),
-                        psnr_db=coded.psnr_db,
-                    )
+    for audio, future in items:
+        before = writer.size_bytes
+        if audio is not None:
+            writer.write_audio(audio)
+            figures.audio_bytes += writer.size_bytes - before
+        if future is None:
+            continue
+        coded = future.result()
+        if coded.packet.frame_type is FrameType.I:
+            writer.write_gop(coded.packet.pts)
+        writer.write_frame(coded.packet)
+        if recon is not None and coded.reconstruction is not None:
+            recon.write(coded.reconstruction)
+        figures.tally.add(coded.packet, writer.size_bytes - before)
+        figures.add_psnr(coded.psnr_db)
+        figures.results.append(coded.result)
+        if on_frame is not None:
+            on_frame(
+                FrameReport(
+                    n_done=writer.n_frames,
+                    n_expected=video.info.n_frames,
+                    fraction_done=None,
+                    frame_type=coded.packet.frame_type.name,
+                    qp=coded.packet.qp,
+                    total_bytes=figures.video_bytes,
+                    time_s=figures.tally.time_s(coded.packet.pts),
+                    psnr_db=coded.psnr_db,
                 )
+            )
     if not writer.n_frames:
         raise MediaError(f"cannot encode {video.name}: no frames are left of it")
     writer.close()

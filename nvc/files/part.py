@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from bitstream_spec import AudioPacket, FramePacket, GopHeader, StreamReader
+from bitstream_spec import AudioPacket, FramePacket, GopHeader, StreamError, StreamReader
 from bitstream_spec.checks import MAX_TIME
+from nvc.errors import MediaError
 
 _AUDIO_LAG_S = 2
 """Sound may stand this much later in the file than the frames that are shown with it."""
@@ -19,15 +20,24 @@ class WantedFrame:
     """A packet to decode; frames that are not shown only lead up to the start."""
 
     packet: FramePacket
+    index: int
+    """The frame's number in the whole stream."""
     is_shown: bool
     pts: int
     """On the output's clock: as in the stream, but with a start, that time becomes 0."""
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A place of the stream that cannot be read."""
+
+    error: StreamError | MediaError
+
+
 class StreamPart:
     """The frames from `start_s` on for `duration_s`, or `n_frames` of them; times count from the first frame.
 
-    In a file that can seek, reading begins at the keyframe at or before the start.
+    In a file that can seek, reading begins at the keyframe at or before the start. Lost frames count, too.
     """
 
     def __init__(
@@ -41,42 +51,64 @@ class StreamPart:
         self._time_base = reader.header.time_base
         self._start = _exact(start_s or 0)
         self._end = None if duration_s is None else self._start + _exact(duration_s)
-        self._n_left = n_frames
+        self._n_frames = n_frames
         self._video_is_over = False
         self._sounding_tracks = set(range(len(reader.header.audio_tracks)))
         self._first_pts: int | None = None
         self._keyframe_pts: int | None = None
+        self._leads_up = False
+        self.end_index: int | None = None
+        """One more than the number of the last frame that is shown, once that is known."""
 
-    def read(self, *, can_seek: bool) -> Iterator[WantedFrame | AudioPacket]:
-        """Yield what to decode and what to copy, in file order."""
+    def read(self, *, can_seek: bool) -> Iterator[WantedFrame | AudioPacket | Fault]:
+        """Yield what to decode and what to copy, in file order, and what is at fault between."""
         if self._start and can_seek:
             self._seek()
-        for item in self._reader:
+        for item in self._whole_stream():
             if isinstance(item, GopHeader):
                 self._first_pts = item.first_pts if self._first_pts is None else self._first_pts
+                self._leads_up &= self._keyframe_pts is not None and item.first_pts < self._keyframe_pts
+            elif isinstance(item, Fault):
+                if not self._leads_up:
+                    yield item
             elif isinstance(item, AudioPacket):
                 yield from self._audio(item)
             else:
                 time = self._time(item.pts)
+                index = self._reader.n_frames - 1
+                if self.end_index is not None and index >= self.end_index:
+                    self._video_is_over = True
+                    self._end = time if self._end is None else min(self._end, time)
                 if not self._video_is_over and (self._end is None or time < self._end):
-                    yield from self._frame(item, time)
+                    yield from self._frame(item, index, time)
                 else:
                     self._video_is_over = True
+                    self.end_index = index if self.end_index is None else self.end_index
                     if self._end is not None and time > self._end + _AUDIO_LAG_S:
                         return
             if self._video_is_over and not self._sounding_tracks:
                 return
 
-    def _frame(self, packet: FramePacket, time: Fraction) -> Iterator[WantedFrame]:
+    def _whole_stream(self) -> Iterator[GopHeader | FramePacket | AudioPacket | Fault]:
+        while True:
+            try:
+                yield next(self._reader)
+            except StopIteration:
+                return
+            except (StreamError, MediaError) as error:
+                yield Fault(error)
+                self._reader.resync()
+
+    def _frame(self, packet: FramePacket, index: int, time: Fraction) -> Iterator[WantedFrame]:
         if self._keyframe_pts is not None and packet.pts < self._keyframe_pts:
             return
         is_shown = time >= self._start
-        yield WantedFrame(packet, is_shown, packet.pts - self._shift(self._time_base))
-        if is_shown and self._n_left is not None:
-            self._n_left -= 1
-            if not self._n_left:
-                self._video_is_over = True
-                self._end = time + max(packet.duration, 1) * self._time_base
+        if is_shown and self._n_frames is not None and self.end_index is None:
+            self.end_index = index + self._n_frames
+        yield WantedFrame(packet, index, is_shown, packet.pts - self._shift(self._time_base))
+        if index + 1 == self.end_index:
+            self._video_is_over = True
+            self._end = time + max(packet.duration, 1) * self._time_base
 
     def _audio(self, packet: AudioPacket) -> Iterator[AudioPacket]:
         if not self._start and self._end is None:
@@ -103,6 +135,7 @@ class StreamPart:
         before = [point for point in points if self._time(point.pts) <= self._start]
         if before:
             self._keyframe_pts = before[-1].pts
+            self._leads_up = True
             # Sound may stand before the keyframe it is heard with: read one GOP more for it, undecoded.
             self._reader.seek(before[-2] if self._sounding_tracks and len(before) > 1 else before[-1])
 

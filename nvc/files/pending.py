@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from nvc.errors import MediaError
 
@@ -37,6 +37,12 @@ def check_target(target: str | Path, *others: str | Path | None, overwrite: bool
         raise MediaError(f"cannot write {target}: there is no folder {path.parent}")
 
 
+def part_path(target: Path) -> Path:
+    """Where the output `target` stands while it is written."""
+    final = target.resolve()
+    return final.with_name(f".nvc-part.{final.name}")
+
+
 @contextlib.contextmanager
 def pending_path(target: str | Path) -> Iterator[Path]:
     """Yield a path beside `target` that becomes `target` when the block ends, or goes if it fails.
@@ -49,7 +55,7 @@ def pending_path(target: str | Path) -> Iterator[Path]:
         with _naming(final, target):
             yield final
         return
-    part = final.with_name(f".nvc-part.{final.name}")
+    part = part_path(final)
     with _naming(part, target):
         lock = _claim(part)
         try:
@@ -66,15 +72,17 @@ def pending_path(target: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def pending_file(target: str | Path) -> Iterator[BinaryIO]:
-    """Open `target` for writing as `pending_path` does; "-" is standard output."""
+    """Open `target` for writing as `pending_path` does, unbuffered: who follows it sees what is written.
+
+    "-" is standard output.
+    """
     if str(target) == STANDARD_STREAM:
         with _naming(Path(), "standard output"):
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
+            sys.stdout.flush()
+            yield cast(BinaryIO, getattr(sys.stdout.buffer, "raw", sys.stdout.buffer))
         return
-    with pending_path(target) as path, path.open("wb") as file:
-        yield file
-        file.flush()
+    with pending_path(target) as path, path.open("wb", buffering=0) as file:
+        yield cast(BinaryIO, file)
 
 
 @contextlib.contextmanager

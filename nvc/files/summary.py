@@ -66,8 +66,24 @@ class EncodeSummary:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """Frames next to each other that cannot be decoded; none of them: sound or the stream's end is lost."""
+
+    first_frame_index: int
+    """Number in the whole stream of the first of them."""
+    n_frames: int
+    start_s: float | None
+    """When the first of them is shown in the output, if there is a frame to tell it by."""
+    reason: str
+
+
+@dataclass(frozen=True)
 class DecodeSummary:
-    """What a decode made. With a `fault`, the output holds the frames before it."""
+    """What a decode made. `n_frames` counts frames that were decoded.
+
+    With a `fault` the output holds the frames before it; if losses were concealed, also those after it, and
+    repeated frames in the place of `n_lost_frames`, which `losses` tells in detail.
+    """
 
     input: str
     output: str
@@ -81,12 +97,18 @@ class DecodeSummary:
     seconds: float
     decode_fps: float
     fault: str | None
+    concealed: bool
+    n_lost_frames: int
+    losses: tuple[Loss, ...]
     notices: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class VerifySummary:
-    """What a check found. `faults` holds the first ones; `n_frames` counts frames that decode as encoded."""
+    """What a check found. `n_frames` counts frames that decode as encoded.
+
+    `faults` holds the first ones, one for frames next to each other; `losses` has the same in detail.
+    """
 
     input: str
     model_name: str
@@ -95,6 +117,7 @@ class VerifySummary:
     n_bad_frames: int
     finished: bool
     faults: tuple[str, ...]
+    losses: tuple[Loss, ...]
     seconds: float
     decode_fps: float
 

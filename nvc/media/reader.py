@@ -26,8 +26,9 @@ from nvc.media.facts import (
 )
 from nvc.media.info import VideoInfo
 from nvc.media.pixels import PlaneReader
-from nvc.media.source import Source, first_video_stream, open_container
+from nvc.media.source import Source, first_video_stream, open_container, piped
 from nvc.media.timing import Clock, FrameSelection, TimedPicture
+from nvc.piped import PipedInput
 
 _Item = TimedPicture | AudioPacket
 
@@ -58,7 +59,8 @@ class VideoReader:
 
     def __init__(self, source: Source, skip: int = 0, n_frames: int | None = None) -> None:
         self.name = name_of(source)
-        self._container = open_container(source, self.name)
+        self._input = piped(source)
+        self._container = open_container(self._input, self.name)
         try:
             self._stream = first_video_stream(self._container, self.name)
             self._stream.thread_type = "AUTO"
@@ -92,6 +94,11 @@ class VideoReader:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def stop(self) -> None:
+        """Let another thread that waits for piped input in here come to the end of it."""
+        if isinstance(self._input, PipedInput):
+            self._input.stop()
 
     def close(self) -> None:
         """Release the file; nothing can be read after that."""
@@ -136,10 +143,13 @@ class VideoReader:
             try:
                 packet = next(packets)
             except StopIteration:
+                self._raise_interrupt()
                 break
             except (av.FFmpegError, OSError):
+                self._raise_interrupt()
                 self._n_damaged += 1
                 break
+            self._raise_interrupt()
             # At the end come empty packets, one per stream, whose own stream_index is not set.
             if not packet.size:
                 continue
@@ -152,6 +162,10 @@ class VideoReader:
             last = self._clock.last()
             if last:
                 yield last
+
+    def _raise_interrupt(self) -> None:
+        if isinstance(self._input, PipedInput):
+            self._input.raise_interrupt()
 
     def _decode(self, packet: Packet[Stream] | None) -> Iterator[TimedPicture]:
         """Decode one packet, or the rest if there is none; what is damaged is counted and left out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import av
 from av.container import InputContainer
@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from nvc.errors import MediaError
 from nvc.media.facts import reason
+from nvc.piped import PipedInput
 
 Source = str | Path | BinaryIO
 
@@ -20,12 +21,10 @@ _NO_VIDEO_FORMATS = {"tty"}
 """FFmpeg draws text files with its terminal; a text file is no video all the same."""
 
 
-def open_container(source: Source, name: str) -> InputContainer:
+def open_container(source: str | Path | PipedInput, name: str) -> InputContainer:
     """Open `source`, called `name` in messages. Raises MediaError if FFmpeg cannot make sense of it."""
-    file: str | BinaryIO
-    if source == "-":
-        file = sys.stdin.buffer
-    elif isinstance(source, (str, Path)):
+    file: str | PipedInput
+    if isinstance(source, (str, Path)):
         if not Path(source).is_file():
             raise MediaError(f"cannot read {name}: no such file")
         # The prefix keeps FFmpeg from taking a colon in the name for a protocol.
@@ -35,9 +34,18 @@ def open_container(source: Source, name: str) -> InputContainer:
     # A "%" in a picture's name is no pattern; a playlist may name local files only.
     options = {"pattern_type": "none", "protocol_whitelist": "file,pipe,crypto,data"}
     try:
-        return av.open(file, "r", container_options=options, metadata_errors="replace")
+        return av.open(cast(Any, file), "r", container_options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as exc:
+        if isinstance(source, PipedInput):
+            source.raise_interrupt()
         raise MediaError(f"cannot read {name}: {reason(exc)}") from exc
+
+
+def piped(source: Source) -> str | Path | PipedInput:
+    """Wrap what is no path; "-" is standard input."""
+    if source == "-":
+        return PipedInput(sys.stdin.buffer)
+    return source if isinstance(source, (str, Path)) else PipedInput(source)
 
 
 def first_video_stream(container: InputContainer, name: str) -> VideoStream:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,38 @@ def test_output_in_a_folder_that_cannot_be_written(tmp_path: Path, clip: Path, t
 def test_full_disk(clip: Path, tiny_model: str) -> None:
     result = run("encode", clip, "/dev/full", "--model", tiny_model, "-n", "1", "--threads", "1")
     assert_fails(result, "cannot write /dev/full: no space left on device")
+
+
+def test_no_space_half_way(clip: Path, stream: Path, tiny_model: str, tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    coded, shown = tmp_path / "a.nvc", tmp_path / "a.mp4"
+    encode = ["encode", str(clip), str(coded), "--model", tiny_model, "-q", "10", "--threads", "1"]
+    decode = ["decode", str(stream), str(shown), "--threads", "1"]
+    program = (
+        "import resource\n"
+        "from click.testing import CliRunner\n"
+        "from nvc_cli.__main__ import nvc\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))  # bytes of a file\n"
+        f"for line in {encode!r}, {decode!r}:\n"
+        "    result = CliRunner().invoke(nvc, line)\n"
+        "    print(result.exit_code, result.output, end='')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300, text=True)
+    assert done.stdout.splitlines() == [
+        f"1 Error: cannot write {coded}: file too large",
+        f"1 Error: cannot write {shown}: file too large",
+    ], done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_input_that_is_cut_while_it_is_read(stream: Path, tmp_path: Path) -> None:
+    import nvc as library
+
+    source, target = tmp_path / "in.nvc", tmp_path / "out.mkv"
+    source.write_bytes(stream.read_bytes() + bytes(2**20))  # more than is read at once
+    summary = library.decode(source, target, threads=1, on_frame=lambda _: os.truncate(source, 0))
+    assert summary.fault is not None
+    assert target.exists()
 
 
 def test_model_that_is_not_installed(tmp_path: Path, clip: Path, hollow_stream: Path) -> None:

@@ -1,7 +1,8 @@
-"""An encode that is stopped half-way leaves no output, and nothing that blocks the next run."""
+"""A command that is stopped half-way leaves no output, and nothing that blocks the next run."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,51 +11,60 @@ from pathlib import Path
 
 import pytest
 
+HEADER = b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420jpeg\n"
+PICTURE = b"FRAME\n" + bytes(64 * 48 * 3 // 2)
+
 
 @pytest.mark.parametrize(
-    ("number", "exit_code", "line"),
+    ("verb", "jobs", "number", "exit_code", "line"),
     [
-        (signal.SIGKILL, -signal.SIGKILL, ""),
-        (signal.SIGTERM, 143, ""),
-        (signal.SIGINT, 130, "Interrupted\n"),
+        ("encode", 1, signal.SIGKILL, -signal.SIGKILL, ""),
+        ("encode", 1, signal.SIGTERM, 143, ""),
+        ("encode", 2, signal.SIGINT, 130, "Interrupted\n"),
+        ("decode", 1, signal.SIGINT, 130, "Interrupted\n"),
     ],
 )
-def test_a_stopped_encode(
-    tiny_model: str, tmp_path: Path, number: signal.Signals, exit_code: int, line: str
+def test_a_stopped_command(
+    tiny_model: str,
+    stream: Path,
+    tmp_path: Path,
+    verb: str,
+    jobs: int,
+    number: signal.Signals,
+    exit_code: int,
+    line: str,
 ) -> None:
-    target = tmp_path / "a.nvc"
-    arguments = [
-        sys.executable,
-        "-m",
-        "nvc_cli",
-        "encode",
-        "-",
-        str(target),
-        "--model",
-        tiny_model,
-        "--threads",
-        "1",
-    ]
-    header = b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420jpeg\n"
-    picture = b"FRAME\n" + bytes(64 * 48 * 3 // 2)
-    # Standard input stays open, so the run waits for more frames until it is stopped.
-    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=False)
+    coded = stream.read_bytes()
+    half, whole, name, options = {
+        "encode": (HEADER + 40 * PICTURE, HEADER + 2 * PICTURE, "a.nvc", ["--model", tiny_model]),
+        "decode": (coded[: len(coded) // 2], coded, "a.mp4", []),
+    }[verb]
+    target = tmp_path / name
+    quietly = ["--threads", "1", "--quiet"]
+    arguments = [sys.executable, "-m", "nvc_cli", verb, "-", str(target), *quietly, *options]
+    # Standard input stays open, so the run waits for more until it is stopped; Ctrl-C reaches a whole group.
+    process = subprocess.Popen(
+        [*arguments, "--jobs", str(jobs)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     assert process.stdin is not None
     assert process.stderr is not None
-    process.stdin.write(header + 40 * picture)
+    process.stdin.write(half)
     process.stdin.flush()
     part = tmp_path / f".nvc-part.{target.name}"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not part.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert part.exists()
-    process.send_signal(number)
-    assert process.wait(60) == exit_code
+    os.killpg(process.pid, number)
+    assert process.wait(240) == exit_code
     assert process.stderr.read().decode() == line
     process.stdin.close()
     process.stderr.close()
     assert not target.exists()
     assert part.exists() == (number == signal.SIGKILL)
-    done = subprocess.run(arguments, input=header + 2 * picture, stderr=subprocess.PIPE, timeout=60)
+    done = subprocess.run(arguments, input=whole, stderr=subprocess.PIPE, timeout=240)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == [target]

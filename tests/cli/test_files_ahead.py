@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from nvc.files.ahead import ahead
+from nvc.piped import PipedInput
 
 
 def test_items_come_in_order_from_another_thread() -> None:
@@ -45,3 +47,19 @@ def test_leaving_early_stops_the_thread() -> None:
         assert next(items) == 0
     assert threading.active_count() == before
     assert len(made) < 10
+
+
+def test_what_it_waits_for_is_stopped() -> None:
+    there, here = os.pipe()
+    pipe = PipedInput(os.fdopen(there, "rb"))
+
+    def make() -> Iterator[bytes]:
+        while data := pipe.read(1):
+            yield data
+
+    os.write(here, b"a")
+    with ahead(make(), pipe.stop) as items:
+        assert next(items) == b"a"
+    assert pipe.read(1) == b""  # nothing came, and nobody waits for it any more
+    pipe.close()
+    os.close(here)
