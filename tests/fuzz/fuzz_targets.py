@@ -99,7 +99,7 @@ def tables(kind: int) -> CdfTables:
     """The tables of the weights `tiny`, or legal ones in which nearly everything escapes."""
     if not kind:
         model = load_model("tiny").coder
-        cdfs = [np.array(cdf) for cdf in model._cdfs]
+        cdfs = [np.array(cdf) for cdf in model.lists[0]]
         halves = [np.diff(cdf)[len(cdf) // 2 - 1 : -1] for cdf in cdfs]
         return CdfTables(
             np.concatenate(halves).astype(np.int32), np.array([len(h) for h in halves], np.int32)
