@@ -31,8 +31,9 @@ STIFFNESS_AT_QP_0 = 25.0  # squared error that a vector may save by leaving its 
 QP_PER_DOUBLING_OF_STIFFNESS = 6.0  # as the price of a bit in squared error
 STIFFNESS_SHARE = 0.05  # the same as a share of the gradients' energy, so that texture does not tear
 STEP_MAX = 2.0  # luma pixels in one Gauss-Newton step
-# A vector's weight at the pixels around its block's centre, twice the grid wide: the bilinear field's.
-_HAT = (np.minimum(np.arange(1, 32, 2), np.arange(31, 0, -2)) / (2 * GRID)).astype(np.float32)
+# A vector's weight at the pixels before and behind its block's centre: the bilinear field's.
+_RISE = np.arange(1, 2 * GRID, 2) / (2 * GRID)
+_SLOPES = np.stack([_RISE, _RISE[::-1]]).astype(np.float32)
 
 
 class FlowEstimator:
@@ -104,8 +105,9 @@ def _refine(reference: Plane, current: Plane, vectors: Floats, stiffness: float,
 
 def _pool(x: Floats) -> Floats:
     """Sums of [h, w] around each block's centre, weighted by the vector's share; [h/8, w/8]."""
-    h, w = x.shape
     half = GRID // 2
     padded = cv2.copyMakeBorder(x, half, half, half, half, cv2.BORDER_REPLICATE)
-    summed = cv2.sepFilter2D(padded, cv2.CV_32F, _HAT, _HAT, anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(summed[0:h:GRID, 0:w:GRID], np.float32)
+    for _ in range(2):  # each axis in turn, as rows
+        blocks = _SLOPES @ padded.reshape(-1, GRID, padded.shape[1])
+        padded = np.ascontiguousarray((blocks[:-1, 0] + blocks[1:, 1]).T)
+    return np.asarray(padded, np.float32)
