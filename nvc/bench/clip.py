@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Clip:
                 frame_rate=self.frame_rate,
                 n_frames=self.n_frames,
             )
-            partial = path.with_suffix(".part")
+            partial = path.with_suffix(f".{uuid4().hex}.part")  # another job may write the same
             with open_output(str(partial), info, format="y4m") as writer:
                 for frame in self:
                     writer.write(frame)

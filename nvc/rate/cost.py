@@ -2,7 +2,7 @@
 
 Costs are modelled over the base qp of the video, not over the frame's own: a frame costs more where those
 before it were coarse, so that changing one frame moves bits to the next ones, while changing all of them
-saves or spends (measured: bits halve with 2.5 of a frame's own qp, with 7.5 of the base qp).
+saves or spends (measured: bits halve with 2.5 of a frame's own qp, with about 10 of the base qp).
 """
 
 from __future__ import annotations
