@@ -160,3 +160,7 @@ class Trailer:
                 and before.byte_offset < after.byte_offset
             ):
                 raise ValueError("the seek index is not in increasing order")
+
+
+Item = GopHeader | FramePacket | AudioPacket
+"""What stands between a stream's header and its trailer."""

@@ -10,12 +10,18 @@ from bitstream_spec import schema, sections
 from bitstream_spec.errors import CorruptStream, StreamError, TruncatedStream, UnsupportedStream
 from bitstream_spec.header import StreamHeader
 from bitstream_spec.limits import DEFAULT_LIMITS, Limits
-from bitstream_spec.packets import AudioPacket, FramePacket, FrameType, GopHeader, SeekPoint, Trailer
+from bitstream_spec.packets import (
+    AudioPacket,
+    FramePacket,
+    FrameType,
+    GopHeader,
+    Item,
+    SeekPoint,
+    Trailer,
+)
 
 _CHUNK = 1 << 16
 """Most bytes asked for at once: a length that lies costs no more memory than this."""
-
-Item = GopHeader | FramePacket | AudioPacket
 
 
 class StreamReader(Iterator[Item]):

@@ -9,7 +9,15 @@ from bitstream_spec import schema, sections
 from bitstream_spec.checks import MAX_SEEK_POINTS
 from bitstream_spec.header import StreamHeader
 from bitstream_spec.limits import DEFAULT_LIMITS, Limits
-from bitstream_spec.packets import AudioPacket, FramePacket, FrameType, GopHeader, SeekPoint, Trailer
+from bitstream_spec.packets import (
+    AudioPacket,
+    FramePacket,
+    FrameType,
+    GopHeader,
+    Item,
+    SeekPoint,
+    Trailer,
+)
 
 
 class StreamWriter:
@@ -38,6 +46,15 @@ class StreamWriter:
         data = sections.build_stream_header(header)
         limits.check_header(header, len(data))
         self._write(data)
+
+    def write(self, item: Item) -> None:
+        """Append an item as StreamReader gives it; a GOP header's counts are made anew."""
+        if isinstance(item, GopHeader):
+            self.write_gop(item.first_pts)
+        elif isinstance(item, FramePacket):
+            self.write_frame(item)
+        else:
+            self.write_audio(item)
 
     def write_gop(self, first_pts: int) -> None:
         """Begin a GOP whose first frame, an I frame, will have this pts."""

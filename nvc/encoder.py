@@ -42,10 +42,12 @@ class EncodedFrame:
 class FramePlan:
     """What is decided on a frame before it is coded.
 
-    place: in its GOP, 0 for the keyframe. found: by `FlowEstimator.search`, for a P frame.
+    luma: its luma at the coded size. place: in its GOP, 0 for the keyframe. found: by `FlowEstimator.search`,
+    for a P frame.
     """
 
     frame: Frame
+    luma: Plane
     place: int
     found: npt.NDArray[np.float32] | None
 
@@ -99,7 +101,7 @@ class Encoder:
             assert self._before is not None
             found = self._flow.search(self._before, current)
         self._before = current
-        return FramePlan(frame, place, found)
+        return FramePlan(frame, current, place, found)
 
     def encode_planned(self, plan: FramePlan, offsets: Offsets | None = None) -> EncodedFrame:
         """Encode frames as planned, in the same order; with another qp again where the control asks."""
@@ -118,8 +120,7 @@ class Encoder:
         vectors = None
         if plan.found is not None:
             motion_qp = qp if offsets is None else int(clip_qps(qp, offsets)[0, 0])
-            current = self._coder.pad_luma(frame.y)
-            vectors = self._flow.refine(self._coder.decoded_luma(), current, plan.found, motion_qp)
+            vectors = self._flow.refine(self._coder.decoded_luma(), plan.luma, plan.found, motion_qp)
         thrift = (LATENT_THRIFT, MOTION_THRIFT)
         substreams, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift, offsets)
         packet = FramePacket(

@@ -20,8 +20,7 @@ from bitstream_spec import (
     Substream,
     SubstreamKind,
 )
-
-Item = GopHeader | FramePacket | AudioPacket
+from bitstream_spec.packets import Item
 
 HEADER = StreamHeader(
     model_id=bytes.fromhex("0123456789abcdef"),
@@ -80,12 +79,7 @@ def build(header: StreamHeader = HEADER, items: tuple[Item, ...] = ITEMS, *, fin
     file = io.BytesIO()
     writer = StreamWriter(file, header)
     for item in items:
-        if isinstance(item, GopHeader):
-            writer.write_gop(item.first_pts)
-        elif isinstance(item, FramePacket):
-            writer.write_frame(item)
-        else:
-            writer.write_audio(item)
+        writer.write(item)
     if finish:
         writer.close()
     assert writer.size_bytes == len(file.getvalue())
