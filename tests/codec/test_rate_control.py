@@ -27,7 +27,7 @@ class Video:
     A frame's own qp halves its bits every 2.5, that of the video every `per_halving`.
     """
 
-    def __init__(self, n_frames: int, keyint: int = 250, per_halving: float = 10.0, seed: int = 1) -> None:
+    def __init__(self, n_frames: int, keyint: int = 250, per_halving: float = 9.0, seed: int = 1) -> None:
         rng = np.random.default_rng(seed)
         self.places = [index % keyint for index in range(n_frames)]
         busy = np.where(np.arange(n_frames) > n_frames // 2, 0.7, 0.0)
@@ -74,7 +74,7 @@ def test_one_pass_meets_the_bitrate(kbps: float, keyint: int, seed: int) -> None
 
 
 @pytest.mark.parametrize("kbps", [60.0, 400.0])
-@pytest.mark.parametrize("per_halving", [8.0, 12.0])
+@pytest.mark.parametrize("per_halving", [6.0, 9.0])
 def test_two_passes_meet_it_better_and_hold_qp(kbps: float, per_halving: float) -> None:
     video = Video(100, per_halving=per_halving)
     config = EncoderConfig(bitrate_kbps=kbps, passes=2)
@@ -82,7 +82,7 @@ def test_two_passes_meet_it_better_and_hold_qp(kbps: float, per_halving: float) 
     results = list(video.code(next_control(config, FACTS, before)))
     total = sum(r.size_bytes for r in results) + 150
     assert total * 8 / 4000 == pytest.approx(kbps, rel=0.02)
-    assert np.ptp(bases(results)) <= 6
+    assert np.ptp(bases(results)) <= 5
 
 
 def test_a_size_counts_sound_and_headers() -> None:
@@ -97,7 +97,7 @@ def test_a_size_counts_sound_and_headers() -> None:
 def test_a_short_video_pays_its_keyframe_back_in_time(n_frames: int) -> None:
     facts = VideoFacts(640, 360, Fraction(1, 25), Fraction(25), n_frames=n_frames)
     results = list(Video(n_frames).code(first_control(EncoderConfig(bitrate_kbps=150.0), facts)))
-    assert sum(8 * r.size_bytes for r in results) / n_frames * 25 / 1000 == pytest.approx(150, rel=0.12)
+    assert sum(8 * r.size_bytes for r in results) / n_frames * 25 / 1000 == pytest.approx(150, rel=0.1)
 
 
 @pytest.mark.parametrize("passes", [1, 2])
