@@ -1,4 +1,4 @@
-"""Where the bits of a stream go: by substream and by a frame's place in its GOP, with skips and drift.
+"""Where the bits of a stream go: motion or picture, and by a frame's place in its GOP, with skips and drift.
 
     python -m benchmarks.where_bits_go CLIP... [--model s] [--qps 16,32] [--frames 96] [--out FILE]
 
@@ -19,7 +19,6 @@ from torch import Tensor
 
 import nvc.encoder
 from benchmarks.markdown import table
-from bitstream_spec import SubstreamKind
 from nvc.config import EncoderConfig
 from nvc.encoder import Encoder
 from nvc.entropy.rans import RansCoder
@@ -27,22 +26,27 @@ from nvc.frames import Frame
 from nvc.media import open_video
 from nvc.metrics import psnr_yuv_db
 from nvc.model_store import load_model
+from nvc.models.latent_coder import N_PARTS
 
 PLACES = ((0, 0), (1, 1), (2, 4), (5, 16), (17, 32), (33, 10**6))
 DRIFT_FRAMES = (10, 90)
+GROUPS_OF_LATENT = 1 + N_PARTS  # the hyper-latent and the parts of the latent
 
 
 class CountingCoder(RansCoder):
-    """Remembers how many symbols the last payload took, and how many of them are not 0."""
+    """What the last frame's motion took, and how many symbols of its latent are sent, and are not 0."""
 
     def __init__(self, coder: RansCoder) -> None:
         self.__dict__.update(coder.__dict__)
-        self.n_sent = self.n_nonzero = 0
+        self.n_motion_bytes = self.n_sent = self.n_nonzero = 0
 
     def encode(self, groups: list[tuple[Tensor, Tensor]]) -> bytes:
-        self.n_sent = sum(len(symbols) for symbols, _ in groups)
-        self.n_nonzero = sum(int((symbols != 0).sum()) for symbols, _ in groups)
-        return super().encode(groups)
+        latent = groups[-GROUPS_OF_LATENT:]
+        payload = super().encode(groups)
+        self.n_motion_bytes = len(payload) - len(super().encode(latent))
+        self.n_sent = sum(len(symbols) for symbols, _ in latent)
+        self.n_nonzero = sum(int((symbols != 0).sum()) for symbols, _ in latent)
+        return payload
 
 
 @dataclass(frozen=True)
@@ -71,12 +75,11 @@ def code(clip: Path, model_name: str, qp: int, n_frames: int) -> list[CodedFrame
         )
         for frame in islice((item for item in video if isinstance(item, Frame)), n_frames):
             result = encoder.encode(frame)
-            sizes = {part.kind: len(part.payload) for part in result.packet.substreams}
             blocks = -(-frame.width // 16) * -(-frame.height // 16)
             coded.append(
                 CodedFrame(
-                    motion_bytes=sizes.get(SubstreamKind.MOTION, 0),
-                    latent_bytes=sizes[SubstreamKind.LATENT],
+                    motion_bytes=coder.n_motion_bytes,
+                    latent_bytes=len(result.packet.layers[0].payload) - coder.n_motion_bytes,
                     n_elements=blocks * model.codec.config.n_latent,
                     n_sent=coder.n_sent,
                     n_nonzero=coder.n_nonzero,

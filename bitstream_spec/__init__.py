@@ -16,7 +16,6 @@ from bitstream_spec.packets import (
     GopHeader,
     SeekPoint,
     Substream,
-    SubstreamKind,
     Trailer,
 )
 from bitstream_spec.reader import StreamReader
@@ -44,7 +43,6 @@ __all__ = [
     "StreamReader",
     "StreamWriter",
     "Substream",
-    "SubstreamKind",
     "Trailer",
     "TruncatedStream",
     "UnsupportedStream",

@@ -5,14 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 
 MAX_LAYERS = 4
-MAX_SUBSTREAMS = 32
 MAX_AUDIO_TRACKS = 16
+MAX_METADATA_ENTRIES = 65535
 MAX_QP = 63
 MAX_SCALE_LOG2 = 1
 MAX_SEEK_POINTS = 65536
 MAX_TIME = 2**61
 """Largest |pts| and duration, in ticks: sums of a few of them still fit 64 bits."""
 
+U16_MAX = 2**16 - 1
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from bitstream_spec.checks import (
     MAX_AUDIO_TRACKS,
     MAX_LAYERS,
+    MAX_METADATA_ENTRIES,
     MAX_QP,
     MAX_SCALE_LOG2,
     U32_MAX,
@@ -134,7 +135,7 @@ class StreamHeader:
         if scales != sorted(scales, reverse=True):
             raise ValueError(f"invalid layer scales {scales} (expected never to increase from the base up)")
         check_range("number of audio tracks", len(self.audio_tracks), 0, MAX_AUDIO_TRACKS)
-        check_range("number of metadata entries", len(self.metadata), 0, 65535)
+        check_range("number of metadata entries", len(self.metadata), 0, MAX_METADATA_ENTRIES)
         for key, value in self.metadata:
             check_range("metadata key length", len(key.encode()), 1, 255)
             check_range("metadata value length", len(value.encode()), 0, 65535)

@@ -16,7 +16,6 @@ class Limits:
     max_header_bytes: int = 2**20  # stream header; room for texts and codec headers
     max_unit_bytes: int = 2**26  # body of one unit; several raw 4K pictures
     max_audio_packet_bytes: int = 2**22  # body of one audio unit; 10 s of 8-channel 48 kHz PCM
-    max_substreams: int = 32  # per frame; the format's own bound
     max_layers: int = 4  # per stream; the format's own bound
     max_audio_tracks: int = 16  # per stream; the format's own bound
     max_extradata_bytes: int = 2**16  # per audio track; codec headers are under 10 kB in practice

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from fractions import Fraction
 
 from bitstream_spec.checks import (
     MAX_AUDIO_TRACKS,
     MAX_LAYERS,
     MAX_QP,
     MAX_SEEK_POINTS,
-    MAX_SUBSTREAMS,
     MAX_TIME,
+    U16_MAX,
     U32_MAX,
     U64_MAX,
     check_range,
 )
+from bitstream_spec.header import StreamHeader
 
 
 class FrameType(IntEnum):
@@ -25,28 +28,29 @@ class FrameType(IntEnum):
     P = 1
 
 
-class SubstreamKind(IntEnum):
-    """What the payload of a substream describes."""
-
-    MOTION = 0
-    HYPER = 1
-    LATENT = 2
-    QUALITY_MAP = 3
-    MOTION_HYPER = 4
-
-
 @dataclass(frozen=True, slots=True)
 class GopHeader:
-    """Stands before each I frame: a place where decoding may begin."""
+    """Stands before each I frame: a place where decoding may begin.
+
+    frame_duration: how long its frames are shown unless they say otherwise, 0 = unknown.
+    """
 
     index: int
     first_frame_index: int
     first_pts: int
+    frame_duration: int = 0
 
     def __post_init__(self) -> None:
         check_range("GOP index", self.index, 0, U32_MAX)
         check_range("first frame index", self.first_frame_index, 0, U32_MAX)
         check_range("first pts", self.first_pts, -MAX_TIME, MAX_TIME)
+        check_range("frame duration", self.frame_duration, 0, U32_MAX)
+
+    def expected_pts(self, position: int, header: StreamHeader) -> int:
+        """When the frame at this position, 0 for the I frame, is shown if it keeps to the frame rate."""
+        rate = header.frame_rate * header.time_base
+        step = 1 / rate if rate else Fraction(self.frame_duration)
+        return self.first_pts + math.floor(position * step + Fraction(1, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +60,17 @@ class Substream:
     `intact` is False if its CRC-32 differs (StreamReader with strict=False).
     """
 
-    kind: SubstreamKind
-    layer_id: int
     payload: bytes
     intact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class FramePacket:
-    """The coded bytes of one frame.
+    """The coded bytes of one frame: a substream for each layer from the base up, and where the quality
+    changes from place to place another for its map.
 
-    `checksums` has one CRC-32 of the reconstructed planes per layer of the stream header, also for layers
-    that were dropped; `n_layers` is how many, from the base up, this packet still holds.
+    `checksums` has one per layer of the stream header, also for layers that were dropped: the low 16 bits of
+    the CRC-32 of its reconstructed planes.
     """
 
     frame_type: FrameType
@@ -76,8 +79,8 @@ class FramePacket:
     qp: int
     reset_reference: bool
     checksums: tuple[int, ...]
-    substreams: tuple[Substream, ...]
-    n_layers: int = 1
+    layers: tuple[Substream, ...]
+    quality_map: Substream | None = None
 
     def __post_init__(self) -> None:
         check_range("pts", self.pts, -MAX_TIME, MAX_TIME)
@@ -85,26 +88,18 @@ class FramePacket:
         check_range("qp", self.qp, 0, MAX_QP)
         check_range("number of checksums", len(self.checksums), 1, MAX_LAYERS)
         for checksum in self.checksums:
-            check_range("checksum", checksum, 0, U32_MAX)
-        check_range("number of layers in the frame", self.n_layers, 1, len(self.checksums))
-        check_range("number of substreams", len(self.substreams), 0, MAX_SUBSTREAMS)
-        seen = set()
-        for part in self.substreams:
-            check_range("layer id", part.layer_id, 0, self.n_layers - 1)
-            if self.frame_type is FrameType.I and part.kind in (
-                SubstreamKind.MOTION,
-                SubstreamKind.MOTION_HYPER,
-            ):
-                raise ValueError(f"an I frame has a {part.kind.name.lower()} substream")
-            seen.add((part.kind, part.layer_id))
-        if len(seen) != len(self.substreams):
-            raise ValueError("two substreams of one kind and layer")
+            check_range("checksum", checksum, 0, U16_MAX)
+        check_range("number of layers in the frame", len(self.layers), 1, len(self.checksums))
+
+    @property
+    def substreams(self) -> tuple[Substream, ...]:
+        """All of them, in the order of the stream."""
+        return self.layers if self.quality_map is None else (self.quality_map, *self.layers)
 
     def with_layers(self, n_layers: int) -> FramePacket:
         """Drop the layers from `n_layers` up; the kept payloads and all checksums stay as they are."""
-        check_range("number of layers to keep", n_layers, 1, self.n_layers)
-        kept = tuple(part for part in self.substreams if part.layer_id < n_layers)
-        return replace(self, substreams=kept, n_layers=n_layers)
+        check_range("number of layers to keep", n_layers, 1, len(self.layers))
+        return replace(self, layers=self.layers[:n_layers])
 
 
 @dataclass(frozen=True, slots=True)

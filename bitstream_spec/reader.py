@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -24,6 +25,16 @@ _CHUNK = 1 << 16
 """Most bytes asked for at once: a length that lies costs no more memory than this."""
 
 
+_GOP_MARKER = re.compile(
+    b"|".join(
+        re.escape(sections.build_unit_header(schema.GOP_UNIT, length))
+        for length in range(schema.MIN_GOP_LENGTH, schema.MAX_GOP_LENGTH + 1)
+    ),
+    re.DOTALL,
+)
+"""Any header of a GOP unit."""
+
+
 class StreamReader(Iterator[Item]):
     """Iterates over the GOP headers, frames and audio packets of one stream, in file order.
 
@@ -34,8 +45,8 @@ class StreamReader(Iterator[Item]):
     Iteration raises CorruptStream, UnsupportedStream or LimitExceeded about one unit. If the fault is inside
     a unit, the next call goes on with the unit after it, so a caller may skip to the next GopHeader. If it is
     in a unit header, iteration is over until resync() or seek(). A stream without a trailer raises
-    TruncatedStream after its last whole unit, or just ends there with `allow_unfinished`. A damaged substream
-    raises, too, unless `strict` is False: then it is delivered with `intact` False.
+    TruncatedStream after its last whole unit, or just ends there with `allow_unfinished`. A damaged upper
+    layer raises, too, unless `strict` is False: then it is delivered with `intact` False.
     """
 
     def __init__(
@@ -107,21 +118,23 @@ class StreamReader(Iterator[Item]):
         """
         if not self._ended or self.trailer is not None:
             return not self._ended
-        marker = sections.build_unit_header(schema.GOP_UNIT, schema.GOP_LENGTH)
         data, place = b"", 0
         while True:
-            found = data.find(marker, place)
-            place = found if found >= 0 else max(place, len(data) - len(marker) + 1)
-            body = data[place + len(marker) : place + len(marker) + schema.GOP_LENGTH]
-            if found >= 0 and len(body) == schema.GOP_LENGTH:
-                if self._goes_on_with(body):
+            found = _GOP_MARKER.search(data, place)
+            place = found.start() if found else max(place, len(data) - schema.MIN_UNIT_HEADER_LENGTH + 1)
+            length = data[place + 1] if found else 0
+            start = place + schema.MIN_UNIT_HEADER_LENGTH
+            if found and start + length <= len(data):
+                if self._goes_on_with(data[start : start + length]):
                     self._unread(data[place:])
                     return True
                 place += 1
             else:
                 more = self._read(_CHUNK)
-                if not more:
+                if not more and not found:
                     return False
+                if not more:
+                    place += 1  # a mark too near the end
                 data, place = data[place:] + more, 0
 
     def seek(self, point: SeekPoint) -> None:
@@ -200,8 +213,8 @@ class StreamReader(Iterator[Item]):
             self._limits.check("max_frames", self.n_frames, "number of frames")
         if gop is None:
             raise CorruptStream(f"{where}: no whole GOP header and I frame before it")
-        packet = sections.parse_frame(body, where, len(self.header.layers), gop.first_pts)
-        self._limits.check("max_substreams", len(packet.substreams), f"{where}: number of substreams")
+        expected_pts = gop.expected_pts(index - gop.first_frame_index, self.header)
+        packet = sections.parse_frame(body, where, len(self.header.layers), expected_pts, gop.frame_duration)
         is_keyframe = packet.frame_type is FrameType.I
         if is_keyframe != self._awaits_keyframe:
             raise CorruptStream(
@@ -214,10 +227,9 @@ class StreamReader(Iterator[Item]):
         if self.header.is_still and index:
             raise CorruptStream(f"{where}: a second frame in a still picture")
         if self._strict:
-            for part in packet.substreams:
-                if not part.intact:
-                    name = part.kind.name.lower()
-                    raise CorruptStream(f"{where}: {name} substream of layer {part.layer_id} is damaged")
+            for layer_id, layer in enumerate(packet.layers):
+                if not layer.intact:
+                    raise CorruptStream(f"{where}: layer {layer_id} is damaged")
         self._gop = gop
         self._awaits_keyframe = False
         self._last_pts = packet.pts

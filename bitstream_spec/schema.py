@@ -1,4 +1,4 @@
-"""The bytes of each structure as construct declarations, the mirror of FORMAT.md, version 1.
+"""The bytes of each structure as construct declarations, the mirror of FORMAT.md, version 2.
 
 Only sizes and order are said here; `header` and `packets` check values, `sections` joins the two. All
 numbers are little-endian. Use `parse`, never a declaration's own parse(): construct
@@ -38,16 +38,18 @@ from construct import (
     Tell,
     Terminated,
     VarInt,
+    ZigZag,
     len_,
     this,
 )
 
-from bitstream_spec.checks import MAX_AUDIO_TRACKS, MAX_LAYERS, MAX_SEEK_POINTS, MAX_SUBSTREAMS
+from bitstream_spec.checks import MAX_AUDIO_TRACKS, MAX_LAYERS, MAX_METADATA_ENTRIES, MAX_SEEK_POINTS
 from bitstream_spec.errors import CorruptStream, StreamError
 
 T = TypeVar("T")
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+FIRST_FORMAT_VERSION: Final = 2
 MAGIC: Final = b"\x89NVC\r\n\x1a\n"
 TAIL_MAGIC: Final = b"NVCE"
 NO_TIME: Final = -(2**63)
@@ -65,7 +67,7 @@ def _bounded(integer: Construct, lowest: int, highest: int) -> Construct:
     return ExprValidator(integer, lambda value, _: lowest <= value <= highest)
 
 
-RATIONAL = Struct("numerator" / Int32ul, "denominator" / Int32ul)
+RATIONAL = Struct("numerator" / VarInt, "denominator" / VarInt)
 
 PREAMBLE = Struct("magic" / Bytes(8), "format_version" / Int16ul, "header_length" / Int32ul)
 
@@ -112,7 +114,7 @@ STREAM_HEADER = Struct(
     "layers" / Array(this.n_layers, LAYER),
     "n_audio_tracks" / Rebuild(_bounded(Int8ul, 0, MAX_AUDIO_TRACKS), len_(this.audio_tracks)),
     "audio_tracks" / Array(this.n_audio_tracks, AUDIO_TRACK),
-    "n_metadata" / Rebuild(Int16ul, len_(this.metadata)),
+    "n_metadata" / Rebuild(_bounded(VarInt, 0, MAX_METADATA_ENTRIES), len_(this.metadata)),
     "metadata" / Array(this.n_metadata, METADATA_ENTRY),
     Terminated,
 )
@@ -120,29 +122,30 @@ STREAM_HEADER = Struct(
 UNIT_HEADER = Struct("kind" / Int8ul, "length" / VarInt)
 
 GOP = Struct(
-    "index" / Int32ul, "first_frame_index" / Int32ul, "first_pts" / Int64sl, "closed" / Int8ul, Terminated
-)
-
-SUBSTREAM = Struct(
-    "identity" / BitStruct("layer_id" / BitsInteger(2), "kind" / BitsInteger(6)),
-    "length" / VarInt,
-    "crc32" / Int32ul,
+    "index" / VarInt,
+    "first_frame_index" / VarInt,
+    "first_pts" / ZigZag,
+    "frame_duration" / VarInt,
+    "closed" / Int8ul,
+    Terminated,
 )
 
 FRAME_HEADER = Struct(
     "coding"
     / BitStruct(
-        "reserved" / BitsInteger(3),
+        "reserved" / BitsInteger(1),
+        "has_quality_map" / BitsInteger(1),
+        "has_duration" / BitsInteger(1),
+        "has_delay" / BitsInteger(1),
         "n_upper_layers" / BitsInteger(2),
         "reset_reference" / BitsInteger(1),
-        "frame_type" / BitsInteger(2),
+        "frame_type" / BitsInteger(1),
     ),
     "qp" / Int8ul,
-    "pts_offset" / VarInt,
-    "duration" / VarInt,
-    "checksums" / Array(this._params.n_layers, Int32ul),
-    "n_substreams" / Rebuild(_bounded(Int8ul, 0, MAX_SUBSTREAMS), len_(this.substreams)),
-    "substreams" / Array(this.n_substreams, SUBSTREAM),
+    "delay" / If(this.coding.has_delay == 1, ZigZag),
+    "duration" / If(this.coding.has_duration == 1, VarInt),
+    "checksums" / Array(this._params.n_layers, Int16ul),
+    "lengths" / Array(this.coding.has_quality_map + this.coding.n_upper_layers, VarInt),
     "size" / Tell,
 )
 
@@ -155,26 +158,28 @@ AUDIO = Struct(
     "payload" / GreedyBytes,
 )
 
-SEEK_POINT = Struct("first_frame_index" / Int32ul, "pts" / Int64sl, "byte_offset" / Int64ul)
+SEEK_STEP = Struct("frames" / VarInt, "ticks" / ZigZag, "bytes" / VarInt)
 
 TRAILER = Struct(
-    "n_frames" / Int32ul,
-    "duration" / Int64sl,
-    "n_seek_points" / Rebuild(_bounded(Int32ul, 0, MAX_SEEK_POINTS), len_(this.seek_index)),
-    "seek_index" / Array(this.n_seek_points, SEEK_POINT),
+    "n_frames" / VarInt,
+    "duration" / VarInt,
+    "n_seek_points" / Rebuild(_bounded(VarInt, 0, MAX_SEEK_POINTS), len_(this.seek_index)),
+    "seek_index" / Array(this.n_seek_points, SEEK_STEP),
     "unit_length" / Int32ul,
     "tail_magic" / Const(TAIL_MAGIC),
     Terminated,
 )
 
 CRC_LENGTH: Final = 4
-GOP_LENGTH: Final = 4 + 4 + 8 + 1 + CRC_LENGTH
+MIN_GOP_LENGTH: Final = 1 + 1 + 1 + 1 + 1 + CRC_LENGTH
+MAX_GOP_LENGTH: Final = 5 + 5 + 9 + 5 + 1 + CRC_LENGTH
+"""What writers use: variable-length integers of 32 bits, and of 63 bits with the sign."""
 PREAMBLE_LENGTH: Final = int(PREAMBLE.sizeof())
 MIN_UNIT_HEADER_LENGTH: Final = 4
 MAX_UNIT_LENGTH: Final = 2**28 - 1
 MAX_LENGTH_BYTES: Final = 4
 """Most bytes of the variable-length integer that is a unit's length."""
-MAX_FRAME_HEADER_LENGTH: Final = 400
+MAX_FRAME_HEADER_LENGTH: Final = 64
 """More than the longest legal one; variable-length integers are looked for in no more bytes than this."""
 TAIL_LENGTH: Final = 4 + len(TAIL_MAGIC) + CRC_LENGTH
 """Last bytes of a finished stream: length of the trailer unit, magic, CRC-32."""

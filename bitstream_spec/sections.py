@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import asdict
 from enum import IntEnum
 from fractions import Fraction
@@ -19,7 +18,6 @@ from bitstream_spec.packets import (
     GopHeader,
     SeekPoint,
     Substream,
-    SubstreamKind,
     Trailer,
 )
 
@@ -29,6 +27,7 @@ _STILL = 0x0001
 _STREAM_RESERVED = 0x00FE
 _KEYFRAME = 0x01
 _AUDIO_RESERVED = 0x0E
+_ORIGIN = SeekPoint(0, 0, 0)
 
 
 def build_stream_header(header: StreamHeader) -> bytes:
@@ -75,6 +74,11 @@ def parse_preamble(data: bytes) -> int:
             )
         if fields.format_version == 0:
             raise CorruptStream("stream header: format version 0 was never in use")
+        if fields.format_version < schema.FIRST_FORMAT_VERSION:
+            raise UnsupportedStream(
+                f"stream has format version {fields.format_version}, which no released nvc wrote; "
+                "this one cannot read it, encode the video again"
+            )
         return int(fields.header_length)
 
     return schema.parse(schema.PREAMBLE, data, "stream header", convert)
@@ -167,76 +171,83 @@ def parse_gop(body: bytes, where: str) -> GopHeader:
     def convert(fields: Any) -> GopHeader:
         if fields.closed != 1:
             raise UnsupportedStream(f"{where}: GOP that is not closed (value {fields.closed})")
-        return GopHeader(fields.index, fields.first_frame_index, fields.first_pts)
+        return GopHeader(fields.index, fields.first_frame_index, fields.first_pts, fields.frame_duration)
 
     return schema.parse(schema.GOP, schema.unseal(body, where), where, convert)
 
 
-def build_frame(packet: FramePacket, first_pts: int) -> bytes:
-    """Build the body of a frame unit in a GOP that begins at `first_pts`."""
-    table = [
-        {
-            "identity": {"kind": part.kind, "layer_id": part.layer_id},
-            "length": len(part.payload),
-            "crc32": zlib.crc32(part.payload),
-        }
-        for part in packet.substreams
-    ]
+def build_frame(packet: FramePacket, expected_pts: int, expected_duration: int) -> bytes:
+    """Build the body of a frame unit; a frame that is when and as long as expected does not say so."""
+    delay = packet.pts - expected_pts
     fields = {
         "coding": {
             "reserved": 0,
-            "n_upper_layers": packet.n_layers - 1,
+            "has_quality_map": int(packet.quality_map is not None),
+            "has_duration": int(packet.duration != expected_duration),
+            "has_delay": int(delay != 0),
+            "n_upper_layers": len(packet.layers) - 1,
             "reset_reference": int(packet.reset_reference),
             "frame_type": packet.frame_type,
         },
         "qp": packet.qp,
-        "pts_offset": packet.pts - first_pts,
+        "delay": delay,
         "duration": packet.duration,
         "checksums": packet.checksums,
-        "substreams": table,
+        "lengths": [len(part.payload) for part in packet.substreams[:-1]],
     }
     header = schema.build(schema.FRAME_HEADER, fields, n_layers=len(packet.checksums))
-    return b"".join((schema.seal(header), *(part.payload for part in packet.substreams)))
+    quality_map = packet.quality_map.payload if packet.quality_map else b""
+    base, *upper = (part.payload for part in packet.layers)
+    return b"".join((schema.seal(header + quality_map + base), *map(schema.seal, upper)))
 
 
-def frame_unit_bytes(packet: FramePacket, first_pts: int) -> int:
-    """How many bytes a frame takes in a stream: its unit, and the GOP unit where it begins a GOP."""
-    n_bytes = len(build_unit(schema.FRAME_UNIT, build_frame(packet, first_pts)))
+def frame_unit_bytes(packet: FramePacket) -> int:
+    """How many bytes a frame that comes on time takes in a stream, with the GOP unit that it may begin."""
+    n_bytes = len(build_unit(schema.FRAME_UNIT, build_frame(packet, packet.pts, packet.duration)))
     if packet.frame_type is FrameType.I:
-        n_bytes += len(build_unit(schema.GOP_UNIT, build_gop(GopHeader(0, 0, first_pts))))
+        n_bytes += len(build_unit(schema.GOP_UNIT, build_gop(GopHeader(0, 0, packet.pts, packet.duration))))
     return n_bytes
 
 
-def parse_frame(body: bytes, where: str, n_layers: int, first_pts: int) -> FramePacket:
-    """Parse the body of a frame unit; `n_layers` is the stream's, `first_pts` the GOP's.
+def parse_frame(
+    body: bytes, where: str, n_layers: int, expected_pts: int, expected_duration: int
+) -> FramePacket:
+    """Parse the body of a frame unit; `n_layers` is the stream's.
 
-    Substreams whose payload is damaged are returned as not intact.
+    Layers above the base whose payload is damaged are returned as not intact.
     """
 
     def convert(fields: Any) -> FramePacket:
-        start = fields.size + schema.CRC_LENGTH
-        schema.unseal(body[:start], where)
-        if fields.coding.reserved:
-            raise UnsupportedStream(f"{where}: reserved bits are set; a newer nvc may read this stream")
-        end = start + sum(entry.length for entry in fields.substreams)
-        if end != len(body):
-            raise CorruptStream(f"{where}: header and substreams make {end} bytes, the unit has {len(body)}")
-        substreams = []
-        for entry in fields.substreams:
-            payload = body[start : start + entry.length]
-            kind = _known(SubstreamKind, entry.identity.kind, "substream kind")
-            intact = zlib.crc32(payload) == entry.crc32
-            substreams.append(Substream(kind, entry.identity.layer_id, payload, intact))
-            start += entry.length
+        coding = fields.coding
+        n_sealed = 1 + coding.n_upper_layers
+        rest = len(body) - fields.size - sum(fields.lengths) - schema.CRC_LENGTH * n_sealed
+        if rest < 0:
+            raise CorruptStream(
+                f"{where}: header and substreams are longer than the unit of {len(body)} bytes"
+            )
+        lengths = [*fields.lengths, rest]
+        base_end = fields.size + sum(lengths[: 1 + coding.has_quality_map])
+        schema.unseal(body[: base_end + schema.CRC_LENGTH], where)
+        if coding.reserved:
+            raise UnsupportedStream(f"{where}: a reserved bit is set; a newer nvc may read this stream")
+        quality_map = None
+        if coding.has_quality_map:
+            quality_map = Substream(body[fields.size : fields.size + lengths.pop(0)])
+        layers = [Substream(body[base_end - lengths[0] : base_end])]
+        start = base_end + schema.CRC_LENGTH
+        for length in lengths[1:]:
+            payload, end = body[start : start + length], start + length + schema.CRC_LENGTH
+            layers.append(Substream(payload, schema.seal(payload) == body[start:end]))
+            start = end
         return FramePacket(
-            frame_type=_known(FrameType, fields.coding.frame_type, "frame type"),
-            pts=first_pts + fields.pts_offset,
-            duration=fields.duration,
+            frame_type=FrameType(coding.frame_type),
+            pts=expected_pts + (fields.delay if coding.has_delay else 0),
+            duration=fields.duration if coding.has_duration else expected_duration,
             qp=fields.qp,
-            reset_reference=bool(fields.coding.reset_reference),
+            reset_reference=bool(coding.reset_reference),
             checksums=tuple(fields.checksums),
-            substreams=tuple(substreams),
-            n_layers=fields.coding.n_upper_layers + 1,
+            layers=tuple(layers),
+            quality_map=quality_map,
         )
 
     head = body[: schema.MAX_FRAME_HEADER_LENGTH]
@@ -275,11 +286,18 @@ def parse_audio(body: bytes, where: str) -> AudioPacket:
 
 def build_trailer(trailer: Trailer) -> bytes:
     """Build the body of the trailer unit, with the tail by which it is found from the end of the file."""
-    points = [asdict(point) for point in trailer.seek_index]
+    steps = [
+        {
+            "frames": point.first_frame_index - before.first_frame_index,
+            "ticks": point.pts - before.pts,
+            "bytes": point.byte_offset - before.byte_offset,
+        }
+        for before, point in zip((_ORIGIN, *trailer.seek_index), trailer.seek_index, strict=False)
+    ]
     fields = {
         "n_frames": trailer.n_frames,
         "duration": trailer.duration,
-        "seek_index": points,
+        "seek_index": steps,
         "unit_length": 0,
     }
     length = len(schema.build(schema.TRAILER, fields)) + schema.CRC_LENGTH
@@ -294,8 +312,17 @@ def parse_trailer(body: bytes, where: str) -> Trailer:
         expected = len(build_unit_header(schema.TRAILER_UNIT, len(body))) + len(body)
         if fields.unit_length != expected:
             raise CorruptStream(f"{where}: tail says {fields.unit_length} bytes, the unit has {expected}")
-        points = tuple(SeekPoint(p.first_frame_index, p.pts, p.byte_offset) for p in fields.seek_index)
-        return Trailer(fields.n_frames, fields.duration, points)
+        points = [_ORIGIN]
+        for step in fields.seek_index:
+            before = points[-1]
+            points.append(
+                SeekPoint(
+                    before.first_frame_index + step.frames,
+                    before.pts + step.ticks,
+                    before.byte_offset + step.bytes,
+                )
+            )
+        return Trailer(fields.n_frames, fields.duration, tuple(points[1:]))
 
     return schema.parse(schema.TRAILER, schema.unseal(body, where), where, convert)
 

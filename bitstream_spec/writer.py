@@ -50,17 +50,20 @@ class StreamWriter:
     def write(self, item: Item) -> None:
         """Append an item as StreamReader gives it; a GOP header's counts are made anew."""
         if isinstance(item, GopHeader):
-            self.write_gop(item.first_pts)
+            self.write_gop(item.first_pts, item.frame_duration)
         elif isinstance(item, FramePacket):
             self.write_frame(item)
         else:
             self.write_audio(item)
 
-    def write_gop(self, first_pts: int) -> None:
-        """Begin a GOP whose first frame, an I frame, will have this pts."""
+    def write_gop(self, first_pts: int, frame_duration: int = 0) -> None:
+        """Begin a GOP whose first frame, an I frame, will have this pts.
+
+        Frames of that duration which keep to the stream's frame rate take the fewest bytes.
+        """
         if self._gop is not None and self._awaits_keyframe:
             raise ValueError("the GOP before has no frame")
-        gop = GopHeader(self._n_gops, self.n_frames, first_pts)
+        gop = GopHeader(self._n_gops, self.n_frames, first_pts, frame_duration)
         if self._n_gops % self._seek_step == 0:
             self._seek_index.append(SeekPoint(self.n_frames, first_pts, self.size_bytes))
         if len(self._seek_index) > MAX_SEEK_POINTS:
@@ -89,9 +92,11 @@ class StreamWriter:
         if self.header.is_still and self.n_frames:
             raise ValueError("a still picture has one frame")
         if not all(part.intact for part in packet.substreams):
-            raise ValueError("a damaged substream cannot be written again; drop it")
-        self._limits.check("max_substreams", len(packet.substreams), "number of substreams")
-        self._write_unit(schema.FRAME_UNIT, sections.build_frame(packet, self._gop.first_pts))
+            raise ValueError("a damaged layer cannot be written again; drop it")
+        expected_pts = self._gop.expected_pts(self.n_frames - self._gop.first_frame_index, self.header)
+        self._write_unit(
+            schema.FRAME_UNIT, sections.build_frame(packet, expected_pts, self._gop.frame_duration)
+        )
         if not self.n_frames:
             self._first_pts = packet.pts
         self._last_pts = packet.pts

@@ -44,17 +44,13 @@ class Decoder:
         where = f"frame {self._index} (pts {packet.pts})"
         if packet.frame_type is FrameType.P and self._coder.state is None:
             raise CorruptStream(f"{where}: a P frame without a keyframe or a whole frame before it")
-        if any(not part.intact for part in packet.substreams):
-            raise CorruptStream(f"{where} is damaged")
         try:
-            frame = self._coder.decode(
-                packet.substreams, packet.frame_type, packet.qp, packet.pts, packet.duration
-            )
+            frame = self._coder.decode(packet)
         except StreamError as error:
             raise type(error)(f"{where}: {error}") from error
         if self._verify and frame.checksum() != packet.checksums[0]:
             raise DecodeError(
                 f"{where} differs from the encoder's: checksum "
-                f"{frame.checksum():08x}, expected {packet.checksums[0]:08x}"
+                f"{frame.checksum():04x}, expected {packet.checksums[0]:04x}"
             )
         return frame

@@ -76,7 +76,6 @@ class Encoder:
         self._flow = FlowEstimator(config.preset)
         self._before: Plane | None = None
         self._place = 0
-        self._gop_pts = 0
 
     def encode(self, frame: Frame, offsets: Offsets | None = None) -> EncodedFrame:
         """Encode the next frame, of the encoder's size.
@@ -105,8 +104,6 @@ class Encoder:
 
     def encode_planned(self, plan: FramePlan, offsets: Offsets | None = None) -> EncodedFrame:
         """Encode frames as planned, in the same order; with another qp again where the control asks."""
-        if not plan.place:
-            self._gop_pts = plan.frame.pts
         state = self._coder.state
         while True:
             qp = self._control.next_qp(plan.place, plan.frame.duration)
@@ -122,16 +119,7 @@ class Encoder:
             motion_qp = qp if offsets is None else int(clip_qps(qp, offsets)[0, 0])
             vectors = self._flow.refine(self._coder.decoded_luma(), plan.luma, plan.found, motion_qp)
         thrift = (LATENT_THRIFT, MOTION_THRIFT)
-        substreams, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift, offsets)
-        packet = FramePacket(
-            frame_type=frame_type,
-            pts=frame.pts,
-            duration=frame.duration,
-            qp=qp,
-            reset_reference=not plan.place,
-            checksums=(reconstruction.checksum(),),
-            substreams=substreams,
-        )
+        packet, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift, offsets)
         psnr = psnr_db(frame, reconstruction)
-        result = FrameResult(plan.place, qp, frame_unit_bytes(packet, self._gop_pts), psnr_yuv_db(psnr))
+        result = FrameResult(plan.place, qp, frame_unit_bytes(packet), psnr_yuv_db(psnr))
         return EncodedFrame(packet, reconstruction, result, psnr)

@@ -6,7 +6,6 @@ the decoded frame as the reference, so it is bit for bit the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bitstream_spec import CorruptStream, FrameType, Substream, SubstreamKind
+from bitstream_spec import CorruptStream, FramePacket, FrameType, Substream
 from nvc.frames import Frame, Plane
 from nvc.model_store import Model
 from nvc.models.codec import Ports
@@ -56,8 +55,8 @@ class FrameCoder:
         vectors: npt.NDArray[np.float32] | None = None,
         thrift: tuple[float, float] = (0.0, 0.0),
         offsets: Offsets | None = None,
-    ) -> tuple[tuple[Substream, ...], Frame]:
-        """Code a frame; returns its substreams and its reconstruction.
+    ) -> tuple[FramePacket, Frame]:
+        """Code a frame; returns its packet and its reconstruction.
 
         vectors: [padded height/8, padded width/8, 2] float32 in 1/16 luma pixel, from this frame to the
         last, for a P frame. thrift: of the latent and of the motion latent, see `thrifty_round`. offsets:
@@ -70,36 +69,40 @@ class FrameCoder:
         before = self._offsets_before(frame_type)
         if offsets is None:
             offsets = np.zeros_like(before)
-        encode = self.model.coder.encode
-        parts = []
+        quality_map = None
         if (offsets != before).any():
-            payload = build_map(offsets, before, self.model.coder)
-            parts.append(Substream(SubstreamKind.QUALITY_MAP, 0, payload))
+            quality_map = Substream(build_map(offsets, before, self.model.coder))
         with exact_arithmetic():
             self._code(self._to_picture(frame), found, frame_type, qp, offsets, ports)
-        if frame_type is FrameType.P:
-            payload = encode(motion_hyper.groups + motion.groups)
-            parts.append(Substream(SubstreamKind.MOTION, 0, payload))
-        parts.append(Substream(SubstreamKind.LATENT, 0, encode(hyper.groups + latent.groups)))
-        return tuple(parts), self._to_frame(frame.pts, frame.duration)
+        groups = motion_hyper.groups + motion.groups + hyper.groups + latent.groups
+        reconstruction = self._to_frame(frame.pts, frame.duration)
+        packet = FramePacket(
+            frame_type=frame_type,
+            pts=frame.pts,
+            duration=frame.duration,
+            qp=qp,
+            reset_reference=frame_type is FrameType.I,
+            checksums=(reconstruction.checksum(),),
+            layers=(Substream(self.model.coder.encode(groups)),),
+            quality_map=quality_map,
+        )
+        return packet, reconstruction
 
-    def decode(
-        self, substreams: Sequence[Substream], frame_type: FrameType, qp: int, pts: int, duration: int
-    ) -> Frame:
-        """Decode a frame. Raises CorruptStream where a payload is missing or ends early."""
-        payloads = {part.kind: part.payload for part in substreams if part.layer_id == 0}
+    def decode(self, packet: FramePacket) -> Frame:
+        """Decode a frame. Raises CorruptStream where its base layer ends early."""
         config = self.model.codec.config
-        latent = self.model.coder.decoder(payloads.get(SubstreamKind.LATENT, b""))
-        latent.expect(self._n_symbols(LUMA_BLOCK, config.n_latent, config.n_hyper))
-        motion = self.model.coder.decoder(payloads.get(SubstreamKind.MOTION, b""))
-        motion.expect(self._n_symbols(MOTION_BLOCK, N_MOTION, config.n_motion_hyper))
-        offsets = self._offsets_before(frame_type)
-        if SubstreamKind.QUALITY_MAP in payloads:
-            offsets = parse_map(payloads[SubstreamKind.QUALITY_MAP], offsets, self.model.coder)
-        ports = Ports(DecoderPort(latent), DecoderPort(latent), DecoderPort(motion), DecoderPort(motion))
+        symbols = self.model.coder.decoder(packet.layers[0].payload)
+        n_symbols = self._n_symbols(LUMA_BLOCK, config.n_latent, config.n_hyper)
+        if packet.frame_type is FrameType.P:
+            n_symbols += self._n_symbols(MOTION_BLOCK, N_MOTION, config.n_motion_hyper)
+        symbols.expect(n_symbols)
+        offsets = self._offsets_before(packet.frame_type)
+        if packet.quality_map is not None:
+            offsets = parse_map(packet.quality_map.payload, offsets, self.model.coder)
+        port = DecoderPort(symbols)
         with exact_arithmetic():
-            self._code(None, None, frame_type, qp, offsets, ports)
-        return self._to_frame(pts, duration)
+            self._code(None, None, packet.frame_type, packet.qp, offsets, Ports(port, port, port, port))
+        return self._to_frame(packet.pts, packet.duration)
 
     def _code(
         self,

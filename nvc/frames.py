@@ -44,8 +44,9 @@ class Frame:
         return self.y, self.u, self.v
 
     def checksum(self) -> int:
-        """CRC-32 of the Y, U and V planes, rows top to bottom without padding (FORMAT.md, frame packet)."""
+        """Low 16 bits of the CRC-32 of the Y, U and V planes, rows top to bottom without padding (FORMAT.md,
+        frame unit)."""
         crc = 0
         for plane in self.planes:
             crc = zlib.crc32(np.ascontiguousarray(plane).data, crc)
-        return crc
+        return crc & 0xFFFF

@@ -32,6 +32,7 @@ Lists = tuple[list[list[int]], list[int], list[int]]  # cumulative rows, their l
 # The extension's output buffer has one word a symbol; its final state alone takes two.
 _SYMBOLS_MIN = 8
 _STATE_BYTES = 8
+_TRIMMED_STATE_BYTES = 5
 _STATE_MIN = 1 << 31  # the coder's lower bound: from there up, a symbol takes at most 16 bits of the payload
 _SYMBOL_BYTES_MAX = 5  # 16 bits, and 24 more for the escape of a symbol up to 2**15
 _BYTES_BEYOND_END = 4  # per symbol: its 16 bits, and as much for the escapes among them
@@ -78,11 +79,8 @@ class RansCoder:
         if kernels.wanted():
             from nvc.kernels.rans import encode
 
-            return encode(self.arrays, symbols.numpy(), rows.numpy())
-        payload: bytes = (
-            _ans().RansEncoder().encode_with_indexes(symbols.tolist(), rows.tolist(), *self.lists)
-        )
-        return payload
+            return trimmed(encode(self.arrays, symbols.numpy(), rows.numpy()))
+        return trimmed(_ans().RansEncoder().encode_with_indexes(symbols.tolist(), rows.tolist(), *self.lists))
 
     def decoder(self, payload: bytes) -> RansDecoder:
         return RansDecoder(self, payload)
@@ -155,14 +153,28 @@ class ListReader:
         return symbols
 
 
+def trimmed(payload: bytes) -> bytes:
+    """What the extension wrote without the upper bytes of its state that say nothing.
+
+    Words of four bytes follow a state of five to eight: the payload's length tells how many.
+    """
+    state = int.from_bytes(payload[:_STATE_BYTES], "little")
+    n_bytes = max(_TRIMMED_STATE_BYTES, (state.bit_length() + 7) // 8)
+    return payload[:n_bytes] + payload[_STATE_BYTES:]
+
+
 def continued_payload(payload: bytes, n_symbols: int) -> bytes:
-    """A payload with all that the extension could read behind it while it decodes `n_symbols`.
+    """Undoes `trimmed`, and adds all that the extension could read behind the end for `n_symbols`.
 
     Raises CorruptStream if no encoder writes such a payload, so that this bound would not hold.
     """
-    state = int.from_bytes(payload[:_STATE_BYTES], "little")
-    if len(payload) < _STATE_BYTES or state < _STATE_MIN or _ENDLESS_ESCAPE in payload:
+    if len(payload) < _TRIMMED_STATE_BYTES or _ENDLESS_ESCAPE in payload:
         raise CorruptStream("a payload is not one of the entropy coder")
     if len(payload) > n_symbols * _SYMBOL_BYTES_MAX + _SLACK_BYTES:
         raise CorruptStream("a payload is longer than its frame could need")
-    return payload.ljust(len(payload) + n_symbols * _BYTES_BEYOND_END + _SLACK_BYTES, b"\0")
+    n_bytes = _TRIMMED_STATE_BYTES + (len(payload) - _TRIMMED_STATE_BYTES) % 4
+    state = int.from_bytes(payload[:n_bytes], "little")
+    if state < _STATE_MIN:
+        raise CorruptStream("a payload is not one of the entropy coder")
+    whole = state.to_bytes(_STATE_BYTES, "little") + payload[n_bytes:]
+    return whole.ljust(len(whole) + n_symbols * _BYTES_BEYOND_END + _SLACK_BYTES, b"\0")

@@ -260,7 +260,7 @@ def _write_all(
             continue
         coded = future.result()
         if coded.packet.frame_type is FrameType.I:
-            writer.write_gop(coded.packet.pts)
+            writer.write_gop(coded.packet.pts, coded.packet.duration)
         writer.write_frame(coded.packet)
         if recon is not None and coded.reconstruction is not None:
             recon.write(coded.reconstruction)

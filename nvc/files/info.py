@@ -100,8 +100,10 @@ class _Count:
 
     def _add_frame(self, packet: FramePacket, size_bytes: int) -> None:
         self.tally.add(packet, size_bytes)
-        for part in packet.substreams:
-            name = part.kind.name.lower()
+        named = {f"layer_{i}": layer for i, layer in enumerate(packet.layers)}
+        if packet.quality_map is not None:
+            named["quality_map"] = packet.quality_map
+        for name, part in named.items():
             self.substream_bytes[name] = self.substream_bytes.get(name, 0) + len(part.payload)
 
 

@@ -110,6 +110,23 @@ def load_exact(codec: Codec, tensors: dict[str, Tensor]) -> None:
     finish_exact(codec)
 
 
+def float_parameters(codec: Codec) -> dict[str, Tensor]:
+    """The parameters that an exact codec stands for, float32, by the names of a codec that can learn.
+
+    They are `make_exact`'s roundings of what was trained: a good place to go on training from.
+    """
+    values = {name: p.detach().clone() for name, p in codec.named_parameters()}
+    for name, layer in product_layers(codec).items():
+        if layer.exact:
+            step = 1.0 / float(layer.affine[0, -1])
+            rows = layer.weight.flatten(1) * (layer.output_scale / step)[:, None]
+            values[f"{name}.weight"], values[f"{name}.bias"] = rows.reshape(layer.weight.shape), layer.bias
+    for name, module in codec.named_modules():
+        if isinstance(module, QpTable):
+            values[f"{name}.knots"] = module.knots
+    return values
+
+
 def qp_tables(codec: Codec) -> list[QpTable]:
     return [module for module in codec.modules() if isinstance(module, QpTable)]
 

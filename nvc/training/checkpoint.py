@@ -11,6 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nvc.errors import ConfigError
+from nvc.model_store import load_model
+from nvc.models.exact import float_parameters
+
 PIECE_BYTES = 15 << 20
 
 
@@ -46,6 +50,20 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
     data = b"".join(p.read_bytes() for p in sorted(folder.glob("piece_*")))
     saved: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return saved
+
+
+def read_start(path: Path) -> dict[str, Tensor]:
+    """Parameters to begin a run with: a checkpoint's averages, or those of a weights file.
+
+    Raises ConfigError where there is no checkpoint, ModelError where the weights are damaged.
+    """
+    if path.suffix == ".safetensors":
+        return float_parameters(load_model(str(path)).codec)
+    saved = read_checkpoint(path)
+    if saved is None:
+        raise ConfigError(f"{path} holds no checkpoint to start from")
+    average: dict[str, Tensor] = saved["average"]
+    return average
 
 
 def set_parameters(codec: nn.Module, values: dict[str, Tensor]) -> None:

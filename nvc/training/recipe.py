@@ -47,7 +47,7 @@ class Recipe:
     cache: Path
     stages: tuple[Stage, ...]
     seed: int = 1
-    start: Path | None = None  # weights of another run to begin from
+    start: Path | None = None  # what to begin from: another run's checkpoint, or a weights file
     ema: float = 0.999
 
 

@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvc.errors import ConfigError
 from nvc.flow import FlowEstimator
 from nvc.gop import qp_offset
 from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, N_QP
 from nvc.models.picture_coder import Picture, Reference
 from nvc.models.quantiser import MOTION_THRIFT, TrainingPort
-from nvc.training.checkpoint import read_checkpoint, save_checkpoint, set_parameters
+from nvc.training.checkpoint import read_checkpoint, read_start, save_checkpoint, set_parameters
 from nvc.training.data import Batch, Cache, Sampler, prefetch
 from nvc.training.objective import balance_table, block_distortion, draw_qp, lambda_table, luma_psnr_db
 from nvc.training.recipe import Recipe, Stage
@@ -74,10 +73,8 @@ class Trainer:
         self.seconds = 0.0
         self.optimiser_state: dict[str, Any] | None = None
         if recipe.start is not None:
-            start = read_checkpoint(recipe.start)
-            if start is None:
-                raise ConfigError(f"{recipe.start} holds no checkpoint to start from")
-            self._take(start["average"], start["average"])
+            start = read_start(recipe.start)
+            self._take(start, start)
 
     def run(self, minutes: float = 0.0, checkpoint_minutes: float = 3.0) -> None:
         """Train until the recipe or the given minutes end; resumes what the run folder holds."""

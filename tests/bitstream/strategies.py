@@ -17,7 +17,6 @@ from bitstream_spec import (
     Layer,
     StreamHeader,
     Substream,
-    SubstreamKind,
 )
 
 u8 = st.integers(0, 255)
@@ -68,20 +67,16 @@ headers = st.builds(
 def frame_packets(draw: st.DrawFn, frame_type: FrameType, pts: int, n_layers: int) -> FramePacket:
     """A frame of a stream with `n_layers` layers, of which it may hold fewer."""
     kept = draw(st.integers(1, n_layers))
-    kinds = list(SubstreamKind)
-    if frame_type is FrameType.I:
-        kinds = [SubstreamKind.HYPER, SubstreamKind.LATENT, SubstreamKind.QUALITY_MAP]
-    identity = st.tuples(st.sampled_from(kinds), st.integers(0, kept - 1))
-    identities = draw(st.lists(identity, unique=True, max_size=6))
+    substreams = st.builds(Substream, st.binary(max_size=30))
     return FramePacket(
         frame_type,
         pts,
         draw(u32),
         draw(st.integers(0, 63)),
         draw(st.booleans()),
-        tuple(draw(u32) for _ in range(n_layers)),
-        tuple(Substream(kind, layer, draw(st.binary(max_size=30))) for kind, layer in identities),
-        n_layers=kept,
+        tuple(draw(st.integers(0, 2**16 - 1)) for _ in range(n_layers)),
+        tuple(draw(substreams) for _ in range(kept)),
+        draw(st.none() | substreams),
     )
 
 
@@ -93,7 +88,7 @@ def streams(draw: st.DrawFn) -> tuple[StreamHeader, tuple[GopHeader | FramePacke
     pts = draw(times) // 2
     n_frames = 0
     for index in range(draw(st.integers(0, 3))):
-        items.append(GopHeader(index, n_frames, pts))
+        items.append(GopHeader(index, n_frames, pts, draw(u32)))
         for position in range(draw(st.integers(1, 3))):
             frame_type = FrameType.P if position else FrameType.I
             items.append(draw(frame_packets(frame_type, pts, len(header.layers))))

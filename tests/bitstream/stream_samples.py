@@ -18,7 +18,6 @@ from bitstream_spec import (
     StreamReader,
     StreamWriter,
     Substream,
-    SubstreamKind,
 )
 from bitstream_spec.packets import Item
 
@@ -53,19 +52,14 @@ HEADER = StreamHeader(
 
 
 def frame(frame_type: FrameType, pts: int, payload: bytes = b"base") -> FramePacket:
-    parts = [
-        Substream(SubstreamKind.HYPER, 0, b"z"),
-        Substream(SubstreamKind.LATENT, 0, payload),
-        Substream(SubstreamKind.LATENT, 1, b"upper layer"),
-    ]
-    if frame_type is FrameType.P:
-        parts.insert(0, Substream(SubstreamKind.MOTION, 0, b"motion"))
     is_keyframe = frame_type is FrameType.I
-    return FramePacket(frame_type, pts, 512, 30, is_keyframe, (1, 2**32 - 1), tuple(parts), n_layers=2)
+    layers = Substream(payload), Substream(b"upper layer")
+    quality_map = Substream(b"map") if is_keyframe else None
+    return FramePacket(frame_type, pts, 512, 30, is_keyframe, (1, 2**16 - 1), layers, quality_map)
 
 
 ITEMS: tuple[Item, ...] = (
-    GopHeader(0, 0, -512),
+    GopHeader(0, 0, -512, 512),
     frame(FrameType.I, -512),
     AudioPacket(0, None, -1024, 1024, b"sound"),
     frame(FrameType.P, 0),

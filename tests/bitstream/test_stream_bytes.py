@@ -19,7 +19,6 @@ from bitstream_spec import (
     StreamHeader,
     StreamReader,
     Substream,
-    SubstreamKind,
     Trailer,
     schema,
     sections,
@@ -59,35 +58,48 @@ def test_stream_header_with_everything() -> None:
         metadata=(("a", "é"),),
     )
     body = """01 00  00 00 00 00 00 00 00 00  01 73  01 00 02 01  00  02 02 02 00 00
-        00 00 00 00 01 00 00 00  01 00 00 00 19 00 00 00  00 00 00 00 01 00 00 00
+        00 01  01 19  00 01
         01  01 00 00 00  00 00 00 00  00 00 00 00  00 00 00 00  ff ff ff ff
         00 00 00 00  00 00 00 00  00 00 00 00  02 00 00 00
         02  01 fe  00 00
         01  04 6f 70 75 73  80 bb 00 00  04 6d 6f 6e 6f  03 66 6c 74  00 fa 00 00 00 00 00 00
-        c0 03 00 00  38 01 00 00  01 00 00 00 80 bb 00 00  03 75 6e 64  07 00 00 00  01 00 00 00 01
-        01 00  01 61  02 00 c3 a9"""
+        c0 03 00 00  38 01 00 00  01 80 f7 02  03 75 6e 64  07 00 00 00  01 00 00 00 01
+        01  01 61  02 00 c3 a9"""
     length = len(bytes.fromhex(body)) + 4
-    data = sealed("89 4e 56 43 0d 0a 1a 0a 01 00" + length.to_bytes(4, "little").hex() + body)
+    data = sealed("89 4e 56 43 0d 0a 1a 0a 02 00" + length.to_bytes(4, "little").hex() + body)
     assert sections.build_stream_header(header) == data
     assert sections.parse_stream_header(data) == header
 
 
 def test_gop() -> None:
-    gop = GopHeader(1, 250, -2)
-    data = sealed("01 00 00 00  fa 00 00 00  fe ff ff ff ff ff ff ff  01")
+    gop = GopHeader(1, 250, -2, 512)
+    data = sealed("01  fa 01  03  80 04  01")
     assert sections.build_gop(gop) == data
     assert sections.parse_gop(data, "GOP") == gop
 
 
 def test_frame() -> None:
-    parts = (Substream(SubstreamKind.MOTION, 0, b"123456789"), Substream(SubstreamKind.LATENT, 1, b""))
-    packet = FramePacket(FrameType.P, 1300, 200, 63, True, (1, 2, 3), parts, n_layers=2)
-    header = (
-        "0d 3f ac 02 c8 01  01 00 00 00  02 00 00 00  03 00 00 00  02  00 09 26 39 f4 cb  42 00 00 00 00 00"
-    )
-    data = sealed(header) + b"123456789"
-    assert sections.build_frame(packet, 1000) == data
-    assert sections.parse_frame(data, "frame 0", 3, 1000) == packet
+    layers = Substream(b"base"), Substream(b"upper")
+    packet = FramePacket(FrameType.P, 1300, 200, 63, True, (1, 2, 0x103), layers, Substream(b"map"))
+    header = "77 3f  d7 04  c8 01  01 00 02 00 03 01  03 04"
+    data = sealed(header + b"mapbase".hex()) + sealed(b"upper".hex())
+    assert sections.build_frame(packet, 1600, 100) == data
+    assert sections.parse_frame(data, "frame 0", 3, 1600, 100) == packet
+
+
+def test_frame_on_time() -> None:
+    packet = FramePacket(FrameType.P, 1300, 100, 63, False, (0x1234,), (Substream(b"base"),))
+    data = sealed("01 3f 34 12" + b"base".hex())
+    assert sections.build_frame(packet, 1300, 100) == data
+    assert sections.parse_frame(data, "frame 0", 1, 1300, 100) == packet
+
+
+def test_expected_times_follow_the_frame_rate() -> None:
+    header = StreamHeader(bytes(8), "s", 16, 16, Fraction(1, 1000), Fraction(30000, 1001))
+    gop = GopHeader(0, 0, 7, 33)
+    assert [gop.expected_pts(i, header) for i in range(5)] == [7, 40, 74, 107, 140]
+    unknown = StreamHeader(bytes(8), "s", 16, 16, Fraction(1, 1000))
+    assert [gop.expected_pts(i, unknown) for i in range(3)] == [7, 40, 73]
 
 
 def test_audio() -> None:
@@ -98,14 +110,14 @@ def test_audio() -> None:
 
 
 def test_trailer() -> None:
-    trailer = Trailer(3, 1536, (SeekPoint(0, -512, 300),))
+    trailer = Trailer(3, 1536, (SeekPoint(0, -512, 300), SeekPoint(2, 512, 400)))
     data = sealed(
-        """03 00 00 00  00 06 00 00 00 00 00 00  01 00 00 00
-        00 00 00 00  00 fe ff ff ff ff ff ff  2c 01 00 00 00 00 00 00  34 00 00 00  4e 56 43 45"""
+        """03  80 0c  02
+        00 ff 07 ac 02  02 80 10 64  1d 00 00 00  4e 56 43 45"""
     )
     assert sections.build_trailer(trailer) == data
     assert sections.parse_trailer(data, "trailer") == trailer
-    assert len(sections.build_unit(schema.TRAILER_UNIT, data)) == 0x34
+    assert len(sections.build_unit(schema.TRAILER_UNIT, data)) == 0x1D
 
 
 def test_example_of_the_document() -> None:
@@ -116,10 +128,10 @@ def test_example_of_the_document() -> None:
     assert reader.header.model_id_hex == "0123456789abcdef"
     assert (reader.header.width, reader.header.height, reader.header.frame_rate) == (16, 16, 25)
     gop, packet = reader
-    assert gop == GopHeader(0, 0, 0)
-    latent = Substream(SubstreamKind.LATENT, 0, b"\xab\xcd")
-    assert packet == FramePacket(FrameType.I, 0, 1, 32, True, (0x12345678,), (latent,))
-    assert reader.trailer == Trailer(1, 1, (SeekPoint(0, 0, 74),))
+    assert gop == GopHeader(0, 0, 0, 1)
+    layer = Substream(b"\xab\xcd")
+    assert packet == FramePacket(FrameType.I, 0, 1, 32, True, (0x1234,), (layer,))
+    assert reader.trailer == Trailer(1, 1, (SeekPoint(0, 0, 55),))
 
 
 def test_document_names_the_version() -> None:
@@ -128,9 +140,8 @@ def test_document_names_the_version() -> None:
 
 
 def test_longest_frame_header_fits_its_bound() -> None:
-    identities = [(kind, layer) for kind in SubstreamKind for layer in range(4)]
-    parts = tuple(Substream(kind, layer, b"") for kind, layer in identities)
-    packet = FramePacket(FrameType.P, 2**61, 2**32 - 1, 0, False, (0,) * 4, parts, n_layers=4)
-    per_part_growth = 4  # a length of 2**32 takes five bytes, these take one
-    length = len(sections.build_frame(packet, -(2**61))) + len(parts) * per_part_growth
-    assert length + (32 - len(parts)) * 10 <= schema.MAX_FRAME_HEADER_LENGTH
+    layers = tuple(Substream(b"") for _ in range(4))
+    packet = FramePacket(FrameType.P, 2**61, 2**32 - 1, 0, False, (0,) * 4, layers, Substream(b""))
+    growth_per_length = 4  # a length of 2**32 takes five bytes, these take one
+    header_bytes = len(sections.build_frame(packet, -(2**61), 0)) - 4 * schema.CRC_LENGTH
+    assert header_bytes + 4 * growth_per_length <= schema.MAX_FRAME_HEADER_LENGTH

@@ -28,7 +28,6 @@ from bitstream_spec import (
     StreamReader,
     StreamWriter,
     Substream,
-    SubstreamKind,
     Trailer,
     TruncatedStream,
     UnsupportedStream,
@@ -46,11 +45,11 @@ from bitstream_spec.sections import (
 HEADER_BYTES = build_stream_header(HEADER)
 I_FRAME = frame(FrameType.I, -512)
 P_FRAME = frame(FrameType.P, 0)
-GOP = build_unit(schema.GOP_UNIT, build_gop(GopHeader(0, 0, -512)))
+GOP = build_unit(schema.GOP_UNIT, build_gop(GopHeader(0, 0, -512, 512)))
 
 
-def frame_unit(packet: FramePacket, first_pts: int = -512) -> bytes:
-    return build_unit(schema.FRAME_UNIT, build_frame(packet, first_pts))
+def frame_unit(packet: FramePacket, expected_pts: int = -512) -> bytes:
+    return build_unit(schema.FRAME_UNIT, build_frame(packet, expected_pts, 512))
 
 
 def patched_header(offset: int, new: bytes, header: StreamHeader | None = None) -> bytes:
@@ -76,27 +75,28 @@ def refused(kind: type[StreamError], message: str, data: bytes, limits: Limits |
         (CorruptStream, "not an nvc stream", b"x"),
         (
             UnsupportedStream,
-            "format version 2, this nvc reads up to 1; upgrade",
-            schema.MAGIC + b"\2\0" + bytes(4),
+            "format version 3, this nvc reads up to 2; upgrade",
+            schema.MAGIC + b"\3\0" + bytes(4),
         ),
+        (UnsupportedStream, "version 1, which no released nvc wrote", schema.MAGIC + b"\1\0" + bytes(4)),
         (CorruptStream, "version 0", schema.MAGIC + bytes(6)),
-        (CorruptStream, "no room for a checksum|checksum differs", schema.MAGIC + b"\1\0" + bytes(4)),
+        (CorruptStream, "no room for a checksum|checksum differs", schema.MAGIC + b"\2\0" + bytes(4)),
         (UnsupportedStream, "reserved flags 0x02", patched_header(0, b"\x02\x00")),
         (CorruptStream, "model_name", patched_header(11, b"../x")),
         (CorruptStream, "invalid width 0", patched_header(15, b"\0\0")),
         (CorruptStream, "invalid height 0", patched_header(17, b"\0\0")),
         (UnsupportedStream, "unknown pixel format 9", patched_header(19, b"\x09")),
         (UnsupportedStream, "unknown colour range 3", patched_header(23, b"\x03")),
-        (CorruptStream, "sample aspect ratio 2/4 is not in lowest", patched_header(25, b"\2\0\0\0\4\0\0\0")),
-        (CorruptStream, "time base 1/0 is not", patched_header(33, b"\1\0\0\0\0\0\0\0")),
-        (CorruptStream, "invalid time_base 0", patched_header(33, b"\0\0\0\0\1\0\0\0")),
-        (CorruptStream, "has_display_matrix", patched_header(49, b"\2")),
-        (CorruptStream, "n_layers", patched_header(86, b"\0")),
-        (CorruptStream, "n_layers", patched_header(86, b"\5")),
-        (UnsupportedStream, "layer with scale_log2 2", patched_header(87, b"\2")),
-        (CorruptStream, "layer scales", patched_header(87, b"\0\0\1")),
-        (CorruptStream, "invalid qp_offset 64", patched_header(88, b"\x40")),
-        (CorruptStream, "n_audio_tracks", patched_header(91, b"\x11")),
+        (CorruptStream, "sample aspect ratio 2/4 is not in lowest", patched_header(25, b"\2\4")),
+        (CorruptStream, "time base 1/0 is not", patched_header(27, b"\1\x80\0")),
+        (CorruptStream, "invalid time_base 0", patched_header(27, b"\x80\0\1")),
+        (CorruptStream, "has_display_matrix", patched_header(32, b"\2")),
+        (CorruptStream, "n_layers", patched_header(69, b"\0")),
+        (CorruptStream, "n_layers", patched_header(69, b"\5")),
+        (UnsupportedStream, "layer with scale_log2 2", patched_header(70, b"\2")),
+        (CorruptStream, "layer scales", patched_header(70, b"\0\0\1")),
+        (CorruptStream, "invalid qp_offset 64", patched_header(71, b"\x40")),
+        (CorruptStream, "n_audio_tracks", patched_header(74, b"\x11")),
     ],
 )
 def test_stream_header(kind: type[StreamError], message: str, data: bytes) -> None:
@@ -109,7 +109,7 @@ def test_unused_flags_are_ignored() -> None:
 
 def test_bytes_left_in_the_header() -> None:
     body = HEADER_BYTES[schema.PREAMBLE_LENGTH : -4] + b"more"
-    start = schema.MAGIC + b"\1\0" + (len(body) + 4).to_bytes(4, "little")
+    start = schema.MAGIC + b"\2\0" + (len(body) + 4).to_bytes(4, "little")
     refused(CorruptStream, "stream header", schema.seal(start + body))
 
 
@@ -118,14 +118,20 @@ def sealed_unit(kind: int, body: bytes) -> bytes:
 
 
 def patched_frame(offset: int, new: int) -> bytes:
-    """An I frame without substreams whose header has one byte replaced and a right checksum."""
-    bare = dataclasses.replace(I_FRAME, substreams=(Substream(SubstreamKind.LATENT, 0, b""),))
-    data = bytearray(build_frame(bare, -512)[:-4])
+    """An I frame of an empty layer whose header has one byte replaced and a right checksum."""
+    bare = dataclasses.replace(I_FRAME, layers=(Substream(b""),), quality_map=Substream(b""))
+    data = bytearray(build_frame(bare, -512, 512)[:-4])
     data[offset] = new
     return GOP + sealed_unit(schema.FRAME_UNIT, bytes(data))
 
 
-# Offsets: coding 0, qp 1, pts_offset 2, duration 3, checksums 5, n_substreams 13, identity 14, length 15.
+def three_layers() -> bytes:
+    """An I frame with one layer more than the stream has."""
+    head = b"\x0a\x20" + bytes(4) + b"\0\0"
+    return build_unit(schema.FRAME_UNIT, schema.seal(head) + schema.seal(b"") * 2)
+
+
+# Offsets: coding 0, qp 1, checksums 2, length of the quality map 6.
 @pytest.mark.parametrize(
     ("kind", "message", "units"),
     [
@@ -133,7 +139,7 @@ def patched_frame(offset: int, new: int) -> bytes:
         (UnsupportedStream, "unknown kind 0;", sealed_unit(0, b"")),
         (CorruptStream, "no room for a checksum", build_unit(0x85, b"abc")),
         (CorruptStream, "checksum differs", build_unit(0x85, b"abcdefgh")),
-        (UnsupportedStream, "not closed", sealed_unit(1, bytes(17))),
+        (UnsupportedStream, "not closed", sealed_unit(1, bytes(5))),
         (CorruptStream, "GOP of frame 1, expected frame 0", build_unit(1, build_gop(GopHeader(0, 1, 0)))),
         (CorruptStream, "GOP 1, expected GOP 0", build_unit(1, build_gop(GopHeader(1, 0, 0)))),
         (CorruptStream, "GOP 0 before it has no frame", GOP + build_unit(1, build_gop(GopHeader(1, 0, 0)))),
@@ -143,16 +149,17 @@ def patched_frame(offset: int, new: int) -> bytes:
         (CorruptStream, "frame 0: P frame, but a GOP is", GOP + frame_unit(P_FRAME)),
         (CorruptStream, "frame 1: I frame, but a GOP is", GOP + frame_unit(I_FRAME) + frame_unit(I_FRAME)),
         (CorruptStream, "pts -511, its GOP header says -512", GOP + frame_unit(frame(FrameType.I, -511))),
-        (CorruptStream, "pts -512 after", GOP + frame_unit(I_FRAME) + frame_unit(frame(FrameType.P, -512))),
-        (UnsupportedStream, "frame 0: reserved bits", patched_frame(0, 0x20)),
-        (UnsupportedStream, "unknown frame type 2", patched_frame(0, 0x02)),
-        (CorruptStream, "number of layers in the frame 3", patched_frame(0, 0x10)),
+        (
+            CorruptStream,
+            "pts -512 after",
+            GOP + frame_unit(I_FRAME) + frame_unit(frame(FrameType.P, -512), 0),
+        ),
+        (UnsupportedStream, "frame 0: a reserved bit", patched_frame(0, 0xC2)),
+        (CorruptStream, "longer than the unit of 11 bytes", patched_frame(0, 0x4A)),
+        (CorruptStream, "number of layers in the frame 3", GOP + three_layers()),
         (CorruptStream, "invalid qp 64", patched_frame(1, 64)),
-        (CorruptStream, "frame 0", patched_frame(13, 33)),
-        (UnsupportedStream, "unknown substream kind 5", patched_frame(14, 0x05)),
-        (CorruptStream, "invalid layer id 3", patched_frame(14, 0xC2)),
-        (CorruptStream, "an I frame has a motion substream", patched_frame(14, 0x00)),
-        (CorruptStream, "substreams make", patched_frame(15, 1)),
+        (CorruptStream, "longer than the unit of 11 bytes", patched_frame(6, 1)),
+        (CorruptStream, "frame 0: checksum differs", GOP + build_unit(2, bytes(20))),
         (CorruptStream, "track 1, which", build_unit(3, build_audio(AudioPacket(1, 0, 0, 0, b"")))),
         (UnsupportedStream, "reserved flags 0x02", sealed_unit(3, b"\0\2" + bytes(24))),
         (
@@ -160,19 +167,13 @@ def patched_frame(offset: int, new: int) -> bytes:
             "trailer says 1 frames, the stream has 0",
             build_unit(4, build_trailer(Trailer(1, 0))),
         ),
-        (CorruptStream, "tail says 0 bytes", sealed_unit(4, bytes(20) + schema.TAIL_MAGIC)),
-        (CorruptStream, "tail_magic", sealed_unit(4, bytes(24))),
-        (CorruptStream, "n_seek_points", sealed_unit(4, bytes(12) + b"\1\0\1\0" + bytes(8))),
+        (CorruptStream, "tail says 0 bytes", sealed_unit(4, bytes(7) + schema.TAIL_MAGIC)),
+        (CorruptStream, "tail_magic", sealed_unit(4, bytes(11))),
+        (CorruptStream, "n_seek_points", sealed_unit(4, bytes(2) + b"\x81\x80\x04" + bytes(8))),
     ],
 )
 def test_unit(kind: type[StreamError], message: str, units: bytes) -> None:
     refused(kind, message, HEADER_BYTES + units)
-
-
-def test_two_substreams_alike() -> None:
-    entry = b"\x02\x00" + bytes(4)
-    header = b"\0\x20\0\0" + bytes(8) + b"\2" + entry + entry
-    refused(CorruptStream, "two substreams of one kind", HEADER_BYTES + GOP + sealed_unit(2, header))
 
 
 def test_ignorable_unit_is_skipped() -> None:
@@ -199,7 +200,6 @@ def test_second_frame_of_a_still() -> None:
         "max_header_bytes",
         "max_unit_bytes",
         "max_audio_packet_bytes",
-        "max_substreams",
         "max_layers",
         "max_extradata_bytes",
         "max_metadata_bytes",
@@ -278,15 +278,16 @@ def test_nonsense_value(message: str, make: Callable[[], Any]) -> None:
         ("the last GOP has no frame", (ITEMS[0],)),
         ("its first frame has 0", (ITEMS[0], frame(FrameType.I, 0))),
         ("pts -512 after pts -512", (ITEMS[0], I_FRAME, frame(FrameType.P, -512))),
-        ("1 checksums for 2 layers", (ITEMS[0], FramePacket(FrameType.I, -512, 0, 0, True, (0,), ()))),
+        (
+            "1 checksums for 2 layers",
+            (ITEMS[0], FramePacket(FrameType.I, -512, 0, 0, True, (0,), (Substream(b""),))),
+        ),
         ("invalid track 1", (AudioPacket(1, 0, 0, 0, b""),)),
         (
-            "damaged substream",
+            "damaged layer",
             (
                 ITEMS[0],
-                dataclasses.replace(
-                    I_FRAME, substreams=(Substream(SubstreamKind.LATENT, 0, b"", intact=False),)
-                ),
+                dataclasses.replace(I_FRAME, layers=(I_FRAME.layers[0], Substream(b"", intact=False))),
             ),
         ),
     ],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import headers, streams
 from stream_samples import HEADER, ITEMS, build, read
 
-from bitstream_spec import FramePacket, StreamHeader, StreamReader, StreamWriter
+from bitstream_spec import FramePacket, StreamHeader, StreamReader, StreamWriter, Substream
 from bitstream_spec.sections import build_stream_header, parse_stream_header
 
 quick = settings(deadline=None, max_examples=60)
@@ -51,7 +51,9 @@ def test_any_stream(stream: tuple[StreamHeader, Any]) -> None:
 def test_any_stream_with_layers_dropped(stream: tuple[StreamHeader, Any], data: st.DataObject) -> None:
     header, items = stream
     smaller = tuple(
-        item.with_layers(data.draw(st.integers(1, item.n_layers))) if isinstance(item, FramePacket) else item
+        item.with_layers(data.draw(st.integers(1, len(item.layers))))
+        if isinstance(item, FramePacket)
+        else item
         for item in items
     )
     assert tuple(read(build(header, smaller))) == smaller
@@ -80,7 +82,7 @@ class Trickle(io.RawIOBase):
 def test_pipes_with_short_reads_and_writes() -> None:
     pipe: Any = Trickle()
     with StreamWriter(pipe, HEADER) as writer:
-        writer.write_gop(-512)
+        writer.write(ITEMS[0])
         writer.write_frame(ITEMS[1])  # type: ignore[arg-type]
     assert writer.n_frames == 1
     assert tuple(StreamReader(pipe)) == ITEMS[:2]
@@ -93,7 +95,7 @@ def test_long_index_is_thinned() -> None:
     writer._seek_step = 2
     for pts in range(5):
         writer.write_gop(pts)
-        writer.write_frame(FramePacket(ITEMS[1].frame_type, pts, 1, 0, True, (0,), ()))  # type: ignore[union-attr]
+        writer.write_frame(FramePacket(ITEMS[1].frame_type, pts, 1, 0, True, (0,), (Substream(b""),)))  # type: ignore[union-attr]
     writer.close()
     points = StreamReader(io.BytesIO(file.getvalue())).read_seek_index()
     assert [point.first_frame_index for point in points] == [0, 2, 4]

@@ -13,7 +13,6 @@ from bitstream_spec import (
     StreamHeader,
     StreamWriter,
     Substream,
-    SubstreamKind,
 )
 from nvc.media import VideoInfo, open_output
 from nvc.media.synthetic import natural_clip
@@ -71,9 +70,9 @@ def hollow_stream(tmp_path: Path) -> Path:
         for index in range(8):
             pts = 100 + 4 * index
             if index % 4 == 0:
-                writer.write_gop(pts)
+                writer.write_gop(pts, 4)
             kind = FrameType.P if index % 4 else FrameType.I
-            part = Substream(SubstreamKind.LATENT, 0, bytes(10))
+            part = Substream(bytes(10))
             writer.write_frame(FramePacket(kind, pts, 4, 30 + index % 2, False, (0,), (part,)))
             writer.write_audio(AudioPacket(0, 1000 + 40 * index, 1000 + 40 * index, 40, bytes(5)))
     return path

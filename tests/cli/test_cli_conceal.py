@@ -88,7 +88,7 @@ def test_frames_are_named_by_their_number_in_the_stream(stream: Path, tmp_path: 
         with StreamWriter(target, reader.header) as writer:
             for item in reader:
                 if isinstance(item, GopHeader):
-                    writer.write_gop(item.first_pts)
+                    writer.write(item)
                 elif isinstance(item, FramePacket):
                     is_tenth = writer.n_frames == 10
                     writer.write_frame(dataclasses.replace(item, checksums=(1,)) if is_tenth else item)

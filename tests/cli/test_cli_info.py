@@ -18,7 +18,7 @@ def test_read_info_counts_everything(hollow_stream: Path) -> None:
     assert (info.n_frames, info.n_gops, info.finished, info.fault) == (8, 2, True, None)
     assert info.size_bytes == hollow_stream.stat().st_size
     assert {name: part.n_frames for name, part in info.frame_types.items()} == {"I": 2, "P": 6}
-    assert info.substream_bytes == {"latent": 80}
+    assert info.substream_bytes == {"layer_0": 80}
     assert info.duration_s == pytest.approx(0.32)
     video_bytes = info.size_bytes - info.audio_bytes
     assert info.bpp == pytest.approx(8 * video_bytes / (8 * 64 * 48))

@@ -17,7 +17,6 @@ from bitstream_spec import (
     StreamHeader,
     StreamWriter,
     Substream,
-    SubstreamKind,
 )
 from nvc_cli.__main__ import nvc
 
@@ -25,8 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KILOBYTES_MAX = 1_000_000
 """Address space, much of it shared libraries'; one plane of the claimed picture takes four times that."""
 BYTES_PER_PIXEL_MAX = 500
-LATENT = Substream(SubstreamKind.LATENT, 0, bytes(range(1, 60)))
-MOTION = Substream(SubstreamKind.MOTION, 0, bytes(range(1, 60)))
+LAYER = Substream(bytes(range(1, 60)))
 
 
 def write_bomb(path: Path, width: int, height: int, model_id: bytes = bytes(8)) -> Path:
@@ -34,8 +32,8 @@ def write_bomb(path: Path, width: int, height: int, model_id: bytes = bytes(8)) 
     header = StreamHeader(model_id, "tiny", width, height, Fraction(1, 25))
     with path.open("wb") as file, StreamWriter(file, header, Limits(max_pixels=2**32)) as writer:
         writer.write_gop(0)
-        writer.write_frame(FramePacket(FrameType.I, 0, 1, 20, True, (0,), (LATENT,)))
-        writer.write_frame(FramePacket(FrameType.P, 1, 1, 20, False, (0,), (MOTION, LATENT)))
+        writer.write_frame(FramePacket(FrameType.I, 0, 1, 20, True, (0,), (LAYER,)))
+        writer.write_frame(FramePacket(FrameType.P, 1, 1, 20, False, (0,), (LAYER,)))
     assert path.stat().st_size < 500
     return path
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bitstream_spec import FrameType, Substream
+from bitstream_spec import FramePacket, FrameType
 from nvc import kernels
 from nvc.frame_coder import FrameCoder
 from nvc.frames import Frame
@@ -44,7 +44,7 @@ class Recorder(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def code_two_frames(model: Model) -> tuple[list[tuple[Substream, ...]], list[Frame]]:
+def code_two_frames(model: Model) -> tuple[list[FramePacket], list[Frame]]:
     frames = natural_clip(80, 48, 2, seed=3)
     coder = FrameCoder(model, 80, 48)
     vectors = np.full((6, 10, 2), 7.0, np.float32)
@@ -58,8 +58,8 @@ def test_the_decoder_runs_only_allowed_operators(speaking_model: Model) -> None:
     decoder = FrameCoder(speaking_model, 80, 48)
     recorder = Recorder()
     with recorder, kernels.switched(False):
-        decoder.decode(packets[0], FrameType.I, 20, 0, 1)
-        decoder.decode(packets[1], FrameType.P, 24, 1, 1)
+        for packet in packets:
+            decoder.decode(packet)
     forbidden = set(recorder.operators) - {*MOVES, *SINGLE, *EXACT_SUMS}
     assert not forbidden, f"operators whose rounding is not the same everywhere: {sorted(forbidden)}"
 
@@ -68,7 +68,7 @@ def test_decoding_gives_the_encoders_reconstruction(speaking_model: Model) -> No
     packets, reconstructions = code_two_frames(speaking_model)
     decoder = FrameCoder(speaking_model, 80, 48)
     for index, packet in enumerate(packets):
-        decoded = decoder.decode(packet, FrameType.P if index else FrameType.I, 24 if index else 20, 0, 1)
+        decoded = decoder.decode(packet)
         assert decoded.checksum() == reconstructions[index].checksum()
 
 

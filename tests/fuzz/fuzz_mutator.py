@@ -6,7 +6,6 @@ anew around the change.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from random import Random
@@ -86,37 +85,42 @@ def mutate_stream(data: bytes, random: Random, mutate_bytes: MutateBytes) -> byt
 
 
 def mutate_frame(body: bytes, n_layers: int, random: Random, mutate_bytes: MutateBytes) -> bytes:
-    """Change the header, the table or a payload of a frame; its checksums fit again."""
+    """Change the header, or a payload of a frame; its checksums fit again."""
     try:
         head = body[: schema.MAX_FRAME_HEADER_LENGTH]
         fields = schema.FRAME_HEADER.parse(head, n_layers=n_layers)
     except ConstructError:
         return mutate_bytes(body)
-    position = fields.size + schema.CRC_LENGTH
-    payloads = []
-    for entry in fields.substreams:
-        payloads.append(body[position : position + entry.length])
-        position += entry.length
+    rest = (
+        len(body) - fields.size - sum(fields.lengths) - schema.CRC_LENGTH * (fields.coding.n_upper_layers + 1)
+    )
+    position, payloads = fields.size, []
+    for length in (*fields.lengths, max(0, rest)):
+        payloads.append(body[position : position + length])
+        # the quality map and the base layer share a checksum
+        shares = fields.coding.has_quality_map and len(payloads) == 1
+        position += length + (0 if shares else schema.CRC_LENGTH)
     action = random.randrange(8)
     if action == 0:
         fields.qp = random.randrange(66)
     elif action == 1:
-        fields.coding.frame_type = random.randrange(4)
+        fields.coding.frame_type = random.randrange(2)
         fields.coding.n_upper_layers = random.choice((0, 0, 1))
-    elif action == 2 and payloads:
-        place = random.randrange(len(payloads))
-        del payloads[place], fields.substreams[place]
+    elif action == 2:
+        fields.coding.has_quality_map ^= 1
     elif action == 3:
-        fields.duration, fields.pts_offset = random.choice((0, 1, 2**32)), random.choice((0, 1, 2, 2**62))
-    elif payloads:
+        fields.coding.has_delay = fields.coding.has_duration = 1
+        fields.duration, fields.delay = random.choice((0, 1, 2**32)), random.choice((-1, 0, 1, 2, 2**62))
+    else:
         place = random.randrange(len(payloads))
         payloads[place] = mutate_bytes(payloads[place])
-        if action == 4:
-            fields.substreams[place].identity.kind = random.randrange(6)
-    for entry, payload in zip(fields.substreams, payloads, strict=True):
-        entry.length, entry.crc32 = len(payload), zlib.crc32(payload)
+    n_payloads = 1 + fields.coding.has_quality_map + fields.coding.n_upper_layers
+    payloads = [*payloads, b"", b""][:n_payloads]
+    fields.lengths = [len(payload) for payload in payloads[:-1]]
     header = schema.build(schema.FRAME_HEADER, fields, n_layers=n_layers)
-    return schema.seal(header) + b"".join(payloads)
+    n_first = 1 + fields.coding.has_quality_map
+    sealed = schema.seal(header + b"".join(payloads[:n_first]))
+    return sealed + b"".join(map(schema.seal, payloads[n_first:]))
 
 
 @lru_cache(maxsize=64)

@@ -33,12 +33,12 @@ class Golden:
 
 
 GOLDEN = (
-    Golden("v1_still", 96, 64, 1, 30, -1),
-    Golden("v1_short", 96, 64, 9, 36, -1),
-    Golden("v1_gops", 64, 48, 8, 44, 3),
-    Golden("v1_odd", 51, 37, 4, 20, -1),
-    Golden("v1_one_pixel", 1, 1, 3, 30, -1),
-    Golden("v1_maps", 90, 64, 8, 34, 6, has_maps=True),
+    Golden("v2_still", 96, 64, 1, 30, -1),
+    Golden("v2_short", 96, 64, 9, 36, -1),
+    Golden("v2_gops", 64, 48, 8, 44, 3),
+    Golden("v2_odd", 51, 37, 4, 20, -1),
+    Golden("v2_one_pixel", 1, 1, 3, 30, -1),
+    Golden("v2_maps", 90, 64, 8, 34, 6, has_maps=True),
 )
 
 
@@ -73,9 +73,9 @@ def make(golden: Golden) -> list[str]:
         for frame in clip:
             coded = encoder.encode(frame, quality_map(frame.pts) if golden.has_maps else None)
             if coded.is_keyframe:
-                writer.write_gop(frame.pts)
+                writer.write_gop(frame.pts, frame.duration)
             writer.write_frame(coded.packet)
-            checksums.append(f"{coded.reconstruction.checksum():08x}")
+            checksums.append(f"{coded.reconstruction.checksum():04x}")
     return checksums
 
 
