@@ -22,8 +22,8 @@ Floats = npt.NDArray[np.float32]
 # What DIS does, and how many refining steps follow.
 _PRESETS = {
     "fast": (cv2.DISOPTICAL_FLOW_PRESET_FAST, 1),
-    "medium": (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 4),
-    "slow": (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 8),
+    "medium": (cv2.DISOPTICAL_FLOW_PRESET_FAST, 4),
+    "slow": (cv2.DISOPTICAL_FLOW_PRESET_FAST, 8),
 }
 SMALLEST_SIDE = 32  # below it DIS has no pyramid to work on: no motion is searched
 
@@ -95,11 +95,17 @@ def _refine(reference: Plane, current: Plane, vectors: Floats, stiffness: float,
         step /= (xx * yy - xy * xy)[..., None]
         length = np.sqrt((step * step).sum(-1, keepdims=True))
         moved = vectors + step * np.minimum(1, STEP_MAX / np.maximum(length, 1e-6))
-        worse = _pool((target - predict(moved)) ** 2) > squared + stiffness
+        tried = predict(moved)
+        tried_error = target - tried
+        tried_squared = _pool(tried_error * tried_error)
+        worse = tried_squared > squared + stiffness
         moved[worse] = vectors[worse]
-        vectors, predicted = moved, predict(moved)
-        error = target - predicted
-        squared = _pool(error * error)
+        # Around a vector that stays, what is taken for the prediction is that of the field before.
+        keeps = cv2.resize(worse.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST).astype(bool)
+        predicted = np.where(keeps, predicted, tried)
+        error = np.where(keeps, error, tried_error)
+        squared = np.where(worse, squared, tried_squared)
+        vectors = moved
     return vectors
 
 

@@ -37,13 +37,13 @@ def train(config: Path, folder: Path | None, minutes: float, device: str, thread
     use_threads(device, threads)
     folder = folder or Path("runs") / config.stem
     progress = _TrainingProgress(sum(stage.steps for stage in recipe.stages), quiet)
-    log = JsonLog(folder)
+    with JsonLog(folder) as log:
 
-    def note(row: dict[str, float | int | str]) -> None:
-        log(row)
-        progress.show(row)
+        def note(row: dict[str, float | int | str]) -> None:
+            log(row)
+            progress.show(row)
 
-    Trainer(recipe, cache_for(list(recipe.inputs), recipe.cache), folder, device, note).run(minutes)
+        Trainer(recipe, cache_for(list(recipe.inputs), recipe.cache), folder, device, note).run(minutes)
     click.echo(f"trained in {folder}; 'nvc export {folder} OUT' makes weights of it", err=True)
 
 

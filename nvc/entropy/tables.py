@@ -1,6 +1,8 @@
-"""Integer cumulative tables of the 64 Laplace distributions; made once at export, then only shipped.
+"""Integer cumulative tables, one row for each scale; made once at export, then only shipped.
 
-Building them takes exponentials, whose last bit differs between machines, so a decoder never does it.
+They begin as Laplace distributions and are fitted to the symbols that an encoder really writes: its rounding
+thins them out near the threshold, and they reach further. Building them takes exponentials, whose last bit
+differs between machines, so a decoder never does it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from nvc.errors import ModelError
 
 PRECISION = 16  # a table's frequencies sum to 1 << PRECISION
 TAIL_MASS = 2.0**-8  # what a table leaves to escapes
+PRIOR_SYMBOLS, PRIOR_SYMBOLS_PER_SIZE = 200, 30  # what a Laplace row counts beside what was seen
 N_ROWS_MAX = 256
 ROW_LENGTH_MAX = 4096
 
@@ -51,15 +54,27 @@ class CdfTables:
         return [1 - int(size) for size in self.sizes]
 
 
-def laplace_tables(scales: list[float]) -> CdfTables:
-    """Tables of zero-mean Laplace distributions with these standard deviations, in quantiser steps."""
+def laplace_tables(scales: list[float], counts: npt.NDArray[np.int64] | None = None) -> CdfTables:
+    """Tables of zero-mean Laplace distributions with these standard deviations, in quantiser steps.
+
+    counts: [n_rows, n_sizes], how often symbols of each magnitude were coded with each row, to fit them to.
+    """
     rows = []
-    for scale in scales:
+    for index, scale in enumerate(scales):
         spread = scale / math.sqrt(2)
         half = max(1, math.ceil(-spread * math.log(TAIL_MASS)))
         size = np.arange(1, half + 1)
         side = 0.5 * (np.exp(-(size - 0.5) / spread) - np.exp(-(size + 0.5) / spread))
-        escape = max(1, round(math.exp(-(half + 0.5) / spread) * (1 << PRECISION)))
+        escaped = math.exp(-(half + 0.5) / spread)
+        if counts is not None:
+            prior = PRIOR_SYMBOLS + PRIOR_SYMBOLS_PER_SIZE * half
+            seen = np.zeros(half + 1)
+            known = counts[index, : half + 1]
+            seen[: len(known)] = known
+            beyond = int(counts[index, half + 1 :].sum())
+            side = (side * prior + seen[1:] / 2) / (prior + counts[index].sum())
+            escaped = (escaped * prior + beyond) / (prior + counts[index].sum())
+        escape = max(1, round(escaped * (1 << PRECISION)))
         frequencies = np.maximum(1, np.round(side * (1 << PRECISION))).astype(np.int32)
         centre = (1 << PRECISION) - escape - 2 * int(frequencies.sum())
         rows.append(np.concatenate([np.array([centre], np.int32), frequencies]))

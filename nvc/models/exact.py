@@ -1,7 +1,7 @@
 """Freezes a codec: float networks become the exact ones that a stream is coded with.
 
-What a decoder runs is everything except the modules with `analysis` in their names; those stay float,
-since their results reach a decoder only as symbols.
+The modules with `analysis` in their names, which only an encoder runs, are frozen like all others: they need
+not be exact, but the integer kernels are the faster ones.
 """
 
 from __future__ import annotations
@@ -20,14 +20,9 @@ from nvc.models.layers import product_layers
 from nvc.models.transform import LappedTransform
 
 
-def is_encoder_only(name: str) -> bool:
-    """Whether a parameter or module belongs to the encoder's own side."""
-    return "analysis" in name
-
-
 def make_exact(codec: Codec, calibrate: Callable[[Codec], None]) -> None:
     """Freeze a trained codec in place; `calibrate` runs it on typical video to learn activation ranges."""
-    layers = {n: m for n, m in product_layers(codec).items() if not is_encoder_only(n)}
+    layers = product_layers(codec)
     for layer in layers.values():
         layer.observe = True
     with torch.no_grad():
@@ -52,18 +47,14 @@ def finish_exact(codec: Codec) -> None:
 def exact_tensors(codec: Codec) -> dict[str, Tensor]:
     """All parameters of an exact codec, one flat tensor of each kind, in the order of its modules.
 
-    weights: int8, of exact layers; affines: float32, their scales and biases; knots: float16, of qp
-    tables; analysis: float16, weights and biases of the encoder's own layers.
+    weights: int8; affines: float32, each layer's scales and biases; knots: float16, of qp tables.
     """
-    kinds: dict[str, list[Tensor]] = {"weights": [], "affines": [], "knots": [], "analysis": []}
-    for name, layer in product_layers(codec).items():
-        if is_encoder_only(name):
-            kinds["analysis"] += [layer.weight.half(), layer.bias.half()]
-        else:
-            kinds["weights"].append(layer.weight.to(torch.int8))
-            kinds["affines"].append(layer.affine)
-    for table in qp_tables(codec):
-        kinds["knots"].append(table.knots.half())
+    layers = product_layers(codec).values()
+    kinds = {
+        "weights": [layer.weight.to(torch.int8) for layer in layers],
+        "affines": [layer.affine for layer in layers],
+        "knots": [table.knots.half() for table in qp_tables(codec)],
+    }
     return {kind: torch.cat([t.detach().flatten() for t in tensors]) for kind, tensors in kinds.items()}
 
 
@@ -95,17 +86,12 @@ def load_exact(codec: Codec, tensors: dict[str, Tensor]) -> None:
     Raises KeyError for a missing kind and ValueError for wrong sizes, types or ranges.
     """
     weights, affines = _Flat(tensors, "weights", torch.int8), _Flat(tensors, "affines", torch.float32)
-    knots, analysis = _Flat(tensors, "knots", torch.float16), _Flat(tensors, "analysis", torch.float16)
-    with torch.no_grad():
-        for name, layer in product_layers(codec).items():
-            if is_encoder_only(name):
-                layer.weight.copy_(analysis.take(*layer.weight.shape))
-                layer.bias.copy_(analysis.take(*layer.bias.shape))
-            else:
-                layer.set_exact(weights.take(*layer.weight.shape), affines.take(2, len(layer.bias) + 1))
-        for table in qp_tables(codec):
-            table.set_exact(knots.take(*table.knots.shape))
-    for flat in (weights, affines, knots, analysis):
+    knots = _Flat(tensors, "knots", torch.float16)
+    for layer in product_layers(codec).values():
+        layer.set_exact(weights.take(*layer.weight.shape), affines.take(2, len(layer.bias) + 1))
+    for table in qp_tables(codec):
+        table.set_exact(knots.take(*table.knots.shape))
+    for flat in (weights, affines, knots):
         flat.finish()
     finish_exact(codec)
 
@@ -115,12 +101,11 @@ def float_parameters(codec: Codec) -> dict[str, Tensor]:
 
     They are `make_exact`'s roundings of what was trained: a good place to go on training from.
     """
-    values = {name: p.detach().clone() for name, p in codec.named_parameters()}
+    values = {}
     for name, layer in product_layers(codec).items():
-        if layer.exact:
-            step = 1.0 / float(layer.affine[0, -1])
-            rows = layer.weight.flatten(1) * (layer.output_scale / step)[:, None]
-            values[f"{name}.weight"], values[f"{name}.bias"] = rows.reshape(layer.weight.shape), layer.bias
+        scale = layer.output_scale * layer.affine[0, -1]  # without the step of the activations
+        rows = layer.weight.flatten(1) * scale[:, None]
+        values[f"{name}.weight"], values[f"{name}.bias"] = rows.reshape(layer.weight.shape), layer.bias
     for name, module in codec.named_modules():
         if isinstance(module, QpTable):
             values[f"{name}.knots"] = module.knots

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from nvc.entropy.tables import laplace_tables
@@ -15,40 +17,52 @@ from nvc.flow import FlowEstimator
 from nvc.model_store import write_model
 from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, CodecConfig
-from nvc.models.exact import count_macs, is_encoder_only, make_exact
+from nvc.models.exact import count_macs, exact_arithmetic, make_exact
 from nvc.models.picture_coder import Picture
-from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT, EncoderPort, scale_table
+from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT, N_SCALES, EncoderPort, scale_table
 from nvc.training.checkpoint import read_checkpoint, set_parameters
 from nvc.training.data import Cache, Sampler
 
 CALIBRATION_QPS = (0, 8, 16, 24, 32, 40, 48, 56, 63)
 CALIBRATION_FRAMES = 4
+CALIBRATION_ROUNDS = 6
+COUNTED_SIZES = 256
 
 
 def encoder_ports() -> Ports:
     return Ports(EncoderPort(), EncoderPort(LATENT_THRIFT), EncoderPort(), EncoderPort(MOTION_THRIFT))
 
 
-def calibration(cache: Cache, crop: int, batch: int = 2) -> Callable[[Codec], None]:
-    """A function that runs a codec on training clips at every few qp, over short chains."""
+def code_clips(codec: Codec, cache: Cache, crop: int, rounds: int, batch: int = 2) -> Iterator[Ports]:
+    """Code training clips at every few qp, over short chains; yields what each frame's ports hold."""
+    flow = FlowEstimator()
+    sampler = iter(Sampler(cache, crop, CALIBRATION_FRAMES, batch, seed=99))
+    for qp_value in CALIBRATION_QPS * rounds:
+        sample = next(sampler)
+        b, n, height, width = sample.y.shape
+        planes = [torch.from_numpy(p).float() - 128 for p in (sample.y, sample.u, sample.v)]
+        qp = torch.full((b, 1, 1), qp_value)
+        for index in range(n):
+            x: Picture = (planes[0][:, index], planes[1][:, index], planes[2][:, index])
+            ports = encoder_ports()
+            if index == 0:
+                reference = codec.code_intra(x, (b, height, width), qp, ports)
+            else:
+                vectors = sample.fitted_vectors(index, reference.picture[0], qp, flow)
+                reference = codec.code_inter(x, vectors, reference, qp, ports)
+            yield ports
 
-    def run(codec: Codec) -> None:
-        flow = FlowEstimator()
-        sampler = iter(Sampler(cache, crop, CALIBRATION_FRAMES, batch, seed=99))
-        for qp_value in CALIBRATION_QPS:
-            sample = next(sampler)
-            b, n, height, width = sample.y.shape
-            planes = [torch.from_numpy(p).float() - 128 for p in (sample.y, sample.u, sample.v)]
-            qp = torch.full((b, 1, 1), qp_value)
-            for index in range(n):
-                x: Picture = (planes[0][:, index], planes[1][:, index], planes[2][:, index])
-                if index == 0:
-                    reference = codec.code_intra(x, (b, height, width), qp, encoder_ports())
-                else:
-                    vectors = sample.fitted_vectors(index, reference.picture[0], qp, flow)
-                    reference = codec.code_inter(x, vectors, reference, qp, encoder_ports())
 
-    return run
+def count_symbols(frames: Iterable[Ports]) -> npt.NDArray[np.int64]:
+    """How often symbols of each magnitude are coded with each table row; [N_SCALES, COUNTED_SIZES]."""
+    counts = np.zeros((N_SCALES, COUNTED_SIZES), np.int64)
+    for ports in frames:
+        for port in (ports.hyper, ports.latent, ports.motion_hyper, ports.motion):
+            assert isinstance(port, EncoderPort)
+            for symbols, rows in port.groups:
+                sizes = symbols.abs().clamp(max=COUNTED_SIZES - 1)
+                np.add.at(counts, (rows.numpy(), sizes.numpy()), 1)
+    return counts
 
 
 def decode_kmac_per_pixel(config: CodecConfig) -> tuple[float, float]:
@@ -62,7 +76,7 @@ def decode_kmac_per_pixel(config: CodecConfig) -> tuple[float, float]:
     def total(run: Callable[[Codec], None]) -> float:
         with torch.no_grad():
             counts = count_macs(codec, run)
-        return sum(n for name, n in counts.items() if not is_encoder_only(name)) / side**2 / 1000
+        return sum(n for name, n in counts.items() if "analysis" not in name) / side**2 / 1000
 
     with torch.no_grad():
         reference = codec.code_intra(x, (1, side, side), qp, encoder_ports())
@@ -78,7 +92,14 @@ def void(_: object) -> None:
 
 def export_codec(codec: Codec, cache: Cache, card: dict[str, Any], folder: Path, crop: int = 192) -> Path:
     """Freeze a codec in place and write its weights file; returns the path."""
-    make_exact(codec, calibration(cache, crop))
+
+    def calibrate(codec: Codec) -> None:
+        for _ in code_clips(codec, cache, crop, rounds=1):
+            pass
+
+    make_exact(codec, calibrate)
+    with exact_arithmetic():
+        counts = count_symbols(code_clips(codec, cache, crop, CALIBRATION_ROUNDS))
     intra, inter = decode_kmac_per_pixel(codec.config)
     figures = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -86,7 +107,7 @@ def export_codec(codec: Codec, cache: Cache, card: dict[str, Any], folder: Path,
         "decode_kmac_per_pixel_intra": round(intra, 2),
         "decode_kmac_per_pixel_inter": round(inter, 2),
     }
-    return write_model(codec, laplace_tables(scale_table()), figures | card, folder)
+    return write_model(codec, laplace_tables(scale_table(), counts), figures | card, folder)
 
 
 def export_run(run: Path, folder: Path, cache: Path | None = None) -> Path:

@@ -324,13 +324,21 @@ class JsonLog:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.file = open(folder / "log.jsonl", "a", buffering=1)  # noqa: SIM115 (lives as long as the run)
+        self.file = open(folder / "log.jsonl", "a", buffering=1)  # noqa: SIM115 (closed by __exit__)
         try:
             from torch.utils.tensorboard import SummaryWriter
 
             self.board: Any = SummaryWriter(str(folder))
         except ImportError:
             self.board = None
+
+    def __enter__(self) -> JsonLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+        if self.board is not None:
+            self.board.close()
 
     def __call__(self, row: LogRow) -> None:
         rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
