@@ -21,6 +21,7 @@ from nvc.models.exact import exact_arithmetic
 from nvc.models.motion_coder import N_MOTION
 from nvc.models.picture_coder import Picture, Reference
 from nvc.models.quantiser import DecoderPort, EncoderPort
+from nvc.models.self_test import check_arithmetic
 from nvc.models.transform import LUMA_BLOCK
 from nvc.quality_map import Offsets, build_map, clip_qps, parse_map
 
@@ -43,6 +44,7 @@ class FrameCoder:
         self.model = model
         self.width, self.height = width, height
         self.device = torch.device(device)
+        check_arithmetic(self.device)
         self.padded_width = -(-width // LUMA_BLOCK) * LUMA_BLOCK
         self.padded_height = -(-height // LUMA_BLOCK) * LUMA_BLOCK
         self.state: State | None = None

@@ -65,6 +65,13 @@ def usable(*tensors: Tensor) -> bool:
     )
 
 
+def give_up() -> None:
+    """Never run kernels again in this process."""
+    global _wanted
+    _wanted = False
+    torch.set_num_threads(_n_threads)
+
+
 @contextmanager
 def switched(on: bool) -> Iterator[None]:
     """Use kernels, or only torch, inside; for tests and measurements."""

@@ -40,6 +40,7 @@ class ProductLayer(nn.Module):
     sets the activation step. Afterwards `weight` holds integers and the layer only runs exactly.
     """
 
+    sum_type = torch.float32  # what exact sums are made in; see self_test.py
     weight: Tensor
     bias: Tensor
     affine: Tensor
@@ -67,7 +68,8 @@ class ProductLayer(nn.Module):
             if kernels.usable(x) and (y := self.by_kernel(x)) is not None:
                 return y
             q = (x * self._input_scale).round_().clamp_(-self._input_limit, self._input_limit)
-            return self.product(q, self.weight, None).mul_(self.output_scale).add_(self.bias)
+            sums = self.product(q.to(self.sum_type), self.weight.to(self.sum_type), None).float()
+            return sums.mul_(self.output_scale).add_(self.bias)
         if self.observe:
             self.input_peak = torch.maximum(self.input_peak, x.detach().abs().amax().float())
         return self.product(x, self.weight, self.bias)

@@ -13,11 +13,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bitstream_spec import FramePacket, FrameType
 from nvc import kernels
+from nvc.errors import NvcError
 from nvc.frame_coder import FrameCoder
 from nvc.frames import Frame
 from nvc.media.synthetic import natural_clip
 from nvc.model_store import Model, load_model
-from nvc.models.layers import ACTIVATION_MAX, EXACT_SUM_LIMIT, Depthwise, Pointwise, product_layers
+from nvc.models import self_test
+from nvc.models.layers import (
+    ACTIVATION_MAX,
+    EXACT_SUM_LIMIT,
+    Depthwise,
+    Pointwise,
+    ProductLayer,
+    product_layers,
+)
 
 # No arithmetic at all.
 MOVES = """
@@ -140,3 +149,40 @@ def test_weights_that_could_overflow_are_refused() -> None:
     affine[1, -1] = ACTIVATION_MAX
     with pytest.raises(ValueError, match="exact"):
         layer.set_exact(torch.full((3, 2000), 127, dtype=torch.int8), affine)
+
+
+def test_the_self_test_agrees_with_every_way_to_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cpu")
+    assert self_test._result(device) == self_test.EXPECTED
+    with kernels.switched(False):
+        assert self_test._result(device) == self_test.EXPECTED
+        monkeypatch.setattr(ProductLayer, "sum_type", torch.float64)
+        assert self_test._result(device) == self_test.EXPECTED
+
+
+def test_a_machine_that_rounds_its_sums_takes_the_slower_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As TF32 on a GPU would: products whose float32 sums keep too few bits."""
+    monkeypatch.setattr(kernels, "_wanted", kernels.wanted())
+    monkeypatch.setattr(ProductLayer, "sum_type", torch.float32)
+    exact_product = Pointwise.product
+
+    def shortened(self: Pointwise, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        sums = exact_product(self, x, weight, bias)
+        return sums if x.dtype == torch.float64 else sums.bfloat16().float()
+
+    monkeypatch.setattr(Pointwise, "product", shortened)
+    monkeypatch.setattr(kernels, "usable", lambda *_: False)
+    self_test.check_arithmetic.cache_clear()
+    self_test.check_arithmetic(torch.device("cpu"))
+    assert ProductLayer.sum_type == torch.float64
+    self_test.check_arithmetic.cache_clear()
+
+
+def test_a_machine_that_cannot_be_exact_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_wanted", kernels.wanted())
+    monkeypatch.setattr(ProductLayer, "sum_type", torch.float32)
+    monkeypatch.setattr(self_test, "EXPECTED", 1)
+    self_test.check_arithmetic.cache_clear()
+    with pytest.raises(NvcError, match="arithmetic on cpu is not exact"):
+        self_test.check_arithmetic(torch.device("cpu"))
+    self_test.check_arithmetic.cache_clear()
