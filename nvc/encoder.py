@@ -22,6 +22,7 @@ from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT
 from nvc.quality_map import Offsets, clip_qps
 from nvc.rate.control import ConstantQp, RateControl
 from nvc.rate.planned import FrameResult
+from nvc.repetition import CodedFrame
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Encoder:
         self._flow = FlowEstimator(config.preset)
         self._before: Plane | None = None
         self._place = 0
+        self._last: CodedFrame | None = None
 
     def encode(self, frame: Frame, offsets: Offsets | None = None) -> EncodedFrame:
         """Encode the next frame, of the encoder's size.
@@ -104,22 +106,31 @@ class Encoder:
 
     def encode_planned(self, plan: FramePlan, offsets: Offsets | None = None) -> EncodedFrame:
         """Encode frames as planned, in the same order; with another qp again where the control asks."""
-        state = self._coder.state
+        state, last = self._coder.state, self._last
         while True:
             qp = self._control.next_qp(plan.place, plan.frame.duration)
             coded = self._encode_at(plan, qp, offsets)
             if self._control.accept(qp, coded.result.size_bytes, coded.result.psnr_db):
                 return coded
-            self._coder.state = state
+            self._coder.state, self._last = state, last
 
     def _encode_at(self, plan: FramePlan, qp: int, offsets: Offsets | None) -> EncodedFrame:
         frame, frame_type = plan.frame, FrameType.P if plan.place else FrameType.I
+        if plan.place and self._last is not None and self._last.serves_as(frame, qp, offsets):
+            packet, reconstruction = self._coder.repeat(frame, qp)
+        else:
+            packet, reconstruction = self._code(plan, frame_type, qp, offsets)
+            self._last = CodedFrame(frame, reconstruction, qp, offsets)
+        psnr = psnr_db(frame, reconstruction)
+        result = FrameResult(plan.place, qp, frame_unit_bytes(packet), psnr_yuv_db(psnr))
+        return EncodedFrame(packet, reconstruction, result, psnr)
+
+    def _code(
+        self, plan: FramePlan, frame_type: FrameType, qp: int, offsets: Offsets | None
+    ) -> tuple[FramePacket, Frame]:
         vectors = None
         if plan.found is not None:
             motion_qp = qp if offsets is None else int(clip_qps(qp, offsets)[0, 0])
             vectors = self._flow.refine(self._coder.decoded_luma(), plan.luma, plan.found, motion_qp)
         thrift = (LATENT_THRIFT, MOTION_THRIFT)
-        packet, reconstruction = self._coder.encode(frame, frame_type, qp, vectors, thrift, offsets)
-        psnr = psnr_db(frame, reconstruction)
-        result = FrameResult(plan.place, qp, frame_unit_bytes(packet), psnr_yuv_db(psnr))
-        return EncodedFrame(packet, reconstruction, result, psnr)
+        return self._coder.encode(plan.frame, frame_type, qp, vectors, thrift, offsets)

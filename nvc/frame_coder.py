@@ -90,8 +90,19 @@ class FrameCoder:
         )
         return packet, reconstruction
 
+    def repeat(self, frame: Frame, qp: int) -> tuple[FramePacket, Frame]:
+        """Code a P frame as the one before it once more, which takes no symbols and changes no state."""
+        reconstruction = self._to_frame(frame.pts, frame.duration)
+        checksums = (reconstruction.checksum(),)
+        packet = FramePacket(
+            FrameType.P, frame.pts, frame.duration, qp, False, checksums, layers=(Substream(b""),)
+        )
+        return packet, reconstruction
+
     def decode(self, packet: FramePacket) -> Frame:
         """Decode a frame. Raises CorruptStream where its base layer ends early."""
+        if packet.frame_type is FrameType.P and self.state is not None and not packet.layers[0].payload:
+            return self._to_frame(packet.pts, packet.duration)
         config = self.model.codec.config
         symbols = self.model.coder.decoder(packet.layers[0].payload)
         n_symbols = self._n_symbols(LUMA_BLOCK, config.n_latent, config.n_hyper)

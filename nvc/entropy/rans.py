@@ -70,9 +70,7 @@ class RansCoder:
         return rans_tables(self.lists[0], self.lists[2])
 
     def encode(self, groups: list[tuple[Tensor, Tensor]]) -> bytes:
-        """Groups of (symbols, table rows), int32 [n] each, to one payload; no symbols, no bytes."""
-        if not any(len(symbols) for symbols, _ in groups):
-            return b""
+        """Groups of (symbols, table rows), int32 [n] each, to one payload, which is never empty."""
         symbols, rows = (torch.cat(parts).to("cpu", torch.int32) for parts in zip(*groups, strict=True))
         missing = max(0, _SYMBOLS_MIN - len(symbols))  # certain zeros behind the end, which nobody decodes
         symbols, rows = F.pad(symbols, (0, missing)), F.pad(rows, (0, missing))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bitstream_spec import (
     CorruptStream,
     FramePacket,
+    FrameType,
     StreamError,
     StreamReader,
     StreamWriter,
@@ -88,10 +89,15 @@ def test_any_payload_emptied(emptied: list[bool]) -> None:
         dataclasses.replace(packet, layers=(Substream(b""),)) if is_empty else packet
         for packet, is_empty in zip(PACKETS, emptied, strict=True)
     ]
-    for frame, is_empty in zip(decode_lenient(packets), emptied, strict=True):
+    shown: Frame | None = None
+    for packet, frame, is_empty in zip(packets, decode_lenient(packets), emptied, strict=True):
         assert frame is None or (frame.width, frame.height) == (HEADER.width, HEADER.height)
-        if is_empty:
+        if is_empty and packet.frame_type is FrameType.I:
             assert frame is None, "these frames have coded symbols"
+        elif is_empty and shown is not None:
+            assert frame is not None
+            assert frame.checksum() == shown.checksum(), "an empty P frame repeats the one before"
+        shown = frame
 
 
 @few

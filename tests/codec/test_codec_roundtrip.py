@@ -19,6 +19,7 @@ from nvc.frames import Frame
 from nvc.media.synthetic import natural_clip
 from nvc.metrics import psnr_yuv_db
 from nvc.model_store import load_model
+from nvc.rate.control import ConstantQp
 
 
 def encode(clip: list[Frame], **settings: object) -> tuple[Encoder, list[EncodedFrame]]:
@@ -166,3 +167,41 @@ def test_damaged_weights_are_refused(speaking_weights: Path, tmp_path: Path) -> 
 def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=str(next(iter(settings.values())))):
         EncoderConfig(**settings)  # type: ignore[arg-type]
+
+
+def still(n_frames: int) -> list[Frame]:
+    """One picture again and again, then another."""
+    first, second = natural_clip(64, 48, 2, seed=5)
+    return [replace(first, pts=i) for i in range(n_frames - 1)] + [replace(second, pts=n_frames - 1)]
+
+
+def test_what_stands_still_is_repeated_for_next_to_nothing(speaking_weights: Path) -> None:
+    clip = still(9)
+    encoder, coded = encode(clip, model=str(speaking_weights), qp=30)
+    sizes = [c.result.size_bytes for c in coded]
+    assert sizes[1:8] == [12] * 7
+    assert sizes[8] > 20
+    decoded = decode(encoder, coded, FrameCoder(load_model(str(speaking_weights)), 64, 48))
+    assert [f.checksum() for f in decoded] == [c.packet.checksums[0] for c in coded]
+    assert [f.pts for f in decoded] == list(range(9))
+
+
+def test_a_finer_qp_is_not_refused_to_what_stands_still(speaking_weights: Path) -> None:
+    """The keyframe is the coarsest here: a control that goes down gets its refinement."""
+
+    class Falling(ConstantQp):
+        def next_qp(self, place: int, duration: int) -> int:
+            return 50 - 5 * place
+
+    clip = still(5)
+    encoder = Encoder(EncoderConfig(model=str(speaking_weights)), 64, 48, Falling(30))
+    coded = [encoder.encode(frame) for frame in clip]
+    assert all(c.packet.layers[0].payload for c in coded)
+
+
+def test_a_small_change_that_matters_is_coded(speaking_weights: Path) -> None:
+    clip = still(4)[:3]
+    changed = clip[2].y.copy()
+    changed[8:24, 8:24] = 255 - changed[8:24, 8:24]
+    _, coded = encode([*clip[:2], replace(clip[2], y=changed)], model=str(speaking_weights), qp=30)
+    assert [bool(c.packet.layers[0].payload) for c in coded] == [True, False, True]

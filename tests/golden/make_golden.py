@@ -6,7 +6,7 @@ To be run only when the format or the `tiny` weights change on purpose; the test
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class Golden:
     qp: int
     keyint: int
     has_maps: bool = False
+    stands_still: bool = False
 
 
 GOLDEN = (
@@ -39,6 +40,7 @@ GOLDEN = (
     Golden("v2_odd", 51, 37, 4, 20, -1),
     Golden("v2_one_pixel", 1, 1, 3, 30, -1),
     Golden("v2_maps", 90, 64, 8, 34, 6, has_maps=True),
+    Golden("v2_repeat", 64, 48, 9, 30, -1, stands_still=True),
 )
 
 
@@ -58,6 +60,8 @@ def quality_map(index: int) -> Offsets | None:
 def make(golden: Golden) -> list[str]:
     """Write a golden stream; returns the checksums of its frames."""
     clip = natural_clip(golden.width, golden.height, golden.n_frames, seed=11)
+    if golden.stands_still:  # from the second to the seventh frame
+        clip = [replace(clip[1], pts=f.pts) if 1 < f.pts < 7 else f for f in clip]
     config = EncoderConfig(model="tiny", qp=golden.qp, keyint=golden.keyint, scene_cut=False)
     encoder = Encoder(config, golden.width, golden.height)
     header = StreamHeader(
