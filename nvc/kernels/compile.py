@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -40,7 +40,14 @@ def kernel(function: Function) -> Function:
         compiled.enable_caching()
         # Numba looks at the function's own file alone, but what it inlines stands in others.
         compiled._cache._cache_file._source_stamp = _sources()
+        compiled._cache.save_overload = partial(_save_if_possible, compiled._cache.save_overload)
     return compiled
+
+
+def _save_if_possible(save: Callable[..., None], *overload: Any) -> None:
+    """A full disk costs the next process its compiling again, not this one its result."""
+    with contextlib.suppress(OSError):
+        save(*overload)
 
 
 def inlined(function: Function) -> Function:

@@ -196,3 +196,17 @@ def test_training_never_meets_a_kernel(gradients: bool) -> None:
     with torch.set_grad_enabled(gradients):
         assert kernels.usable(torch.zeros(1)) is not gradients
         assert not kernels.usable(torch.zeros(1, dtype=torch.float64))
+
+
+def test_a_full_disk_does_not_stop_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nvc.kernels.compile import kernel
+
+    def doubled(x):  # type: ignore[no-untyped-def]
+        return x * 2
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    compiled = kernel(doubled)
+    monkeypatch.setattr(compiled._cache._cache_file, "save", full)
+    assert compiled(21) == 42
