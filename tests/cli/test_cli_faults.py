@@ -107,8 +107,8 @@ def test_full_disk(clip: Path, tiny_model: str) -> None:
 def test_no_space_half_way(clip: Path, stream: Path, tiny_model: str, tmp_path: Path) -> None:
     pytest.importorskip("resource")
     coded, shown = tmp_path / "a.nvc", tmp_path / "a.mp4"
-    encode = ["encode", str(clip), str(coded), "--model", tiny_model, "-q", "10", "--threads", "1"]
-    decode = ["decode", str(stream), str(shown), "--threads", "1"]
+    encode = ["encode", str(clip), str(coded), "--model", tiny_model, "-q", "10", "--threads", "1", "--quiet"]
+    decode = ["decode", str(stream), str(shown), "--threads", "1", "--quiet"]
     program = (
         "import resource\n"
         "from click.testing import CliRunner\n"
