@@ -12,6 +12,7 @@ DEFAULT_QP = 32
 MAX_PASSES = 3
 MAX_AQ = 8
 PRESETS = ("fast", "medium", "slow")
+IMPORTANCE_METRICS = ("ms-ssim",)
 DEVICES = ("cpu", "cuda")
 
 
@@ -53,6 +54,8 @@ class EncoderConfig:
     """qp that white and boxes are better, and black is worse."""
     aq: float = 0.0
     """Adaptive quantisation: qp added to blocks of twice the variance; 0 is off."""
+    importance: str | None = None
+    """Give blocks bits as the learned importance map for this metric has it: ms-ssim, or None."""
 
     def __post_init__(self) -> None:
         self._check_target()
@@ -95,6 +98,8 @@ class EncoderConfig:
             raise ConfigError(f"roi_strength {self.roi_strength} is outside 0..{QP_MAX}")
         if not 0 <= self.aq <= MAX_AQ:
             raise ConfigError(f"aq {self.aq} is outside 0..{MAX_AQ}")
+        if self.importance not in (None, *IMPORTANCE_METRICS):
+            raise ConfigError(f"importance {self.importance!r} is not one of {', '.join(IMPORTANCE_METRICS)}")
         if self.passes is not None and not 1 <= self.passes <= MAX_PASSES:
             raise ConfigError(f"passes {self.passes} is outside 1..{MAX_PASSES}")
         if self.n_passes > 1 and not self.has_target:

@@ -74,8 +74,13 @@ def target_options(function: F) -> F:
 
 
 def region_options(function: F) -> F:
-    """Add --roi, --roi-strength and --aq."""
+    """Add --roi, --roi-strength, --aq and --importance."""
     for option in (
+        click.option(
+            "--importance",
+            type=click.Choice(["ms-ssim"]),
+            help="Spend bits where they raise this metric most, by a learned map.",
+        ),
         click.option(
             "--aq",
             type=click.FloatRange(0, 8),

@@ -180,7 +180,8 @@ def _planned(
             yield item
         else:
             begins_gop = schedule.begins_gop(item.y)
-            yield begins_gop, crew.prepare(_Task(item, begins_gop, mapper.next_map(item)))
+            offsets = mapper.next_map(item, begins_gop=begins_gop)
+            yield begins_gop, crew.prepare(_Task(item, begins_gop, offsets))
 
 
 def _submitted(

@@ -35,6 +35,7 @@ COMMANDS = ["bench", "decode", "demo", "encode", "export", "info", "train", "ver
         (["encode", "a.mp4", "b.nvc", "--bufsize", "1M"], "--bufsize needs --maxrate"),
         (["encode", "a.mp4", "b.nvc", "--psnr", "100"], "100.0 is not in the range 1<=x<=99"),
         (["encode", "a.mp4", "b.nvc", "--roi-strength", "64"], "64 is not in the range 0<=x<=63"),
+        (["encode", "a.mp4", "b.nvc", "--importance", "vmaf"], "'vmaf' is not 'ms-ssim'"),
         (["encode", "a.mp4", "-", "--json"], "OUTPUT and json cannot both go to standard output"),
         (["encode", "a.mp4", "-", "--recon", "-"], "OUTPUT and recon cannot both go to standard output"),
         (["decode", "a.nvc", "b.mp4", "--start", "-1"], "-1.0 is not in the range x>=0"),

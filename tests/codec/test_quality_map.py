@@ -26,7 +26,7 @@ from nvc.metrics import plane_psnr_db
 from nvc.model_store import Model
 from nvc.models.quantiser import scale_table
 from nvc.quality_map import Offsets, build_map, clip_qps, parse_map
-from nvc.roi import QualityMapper, Texture
+from nvc.roi import TEXTURE_INERTIA, TEXTURE_TILE, QualityMapper, Tiles, texture_offsets
 
 CODER = RansCoder(laplace_tables(scale_table()))
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
@@ -154,14 +154,16 @@ def test_adaptive_quantisation_takes_from_texture_and_does_not_flicker() -> None
     rng = np.random.default_rng(1)
     luma = np.full((64, 128), 100, np.uint8)
     luma[:, 64:] = rng.integers(0, 255, (64, 64))
-    texture = Texture(1.0)
-    offsets = texture.next_offsets(luma)
+    tiles = Tiles(TEXTURE_TILE, TEXTURE_INERTIA)
+    offsets = tiles.settle(texture_offsets(luma, 1.0))
     assert offsets.shape == (4, 8)
     assert (offsets[:, :4] < 0).all()
     assert (offsets[:, 4:] > 0).all()
     assert abs(float(offsets.mean())) < 1
     luma[:, :64] += rng.integers(0, 2, (64, 64), np.uint8)
-    np.testing.assert_array_equal(texture.next_offsets(luma), offsets)
+    np.testing.assert_array_equal(tiles.settle(texture_offsets(luma, 1.0)), offsets)
+    tiles.forget()
+    assert (tiles.settle(-offsets) == -offsets).all()
 
 
 def test_full_range_masks_are_white_at_255(tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ def test_a_target_out_of_reach_is_no_error() -> None:
         ({"passes": 1, "size_bytes": 100}, "a size needs 2 passes"),
         ({"aq": -1.0}, "aq -1.0 is outside"),
         ({"roi_strength": 64}, "roi_strength 64 is outside"),
+        ({"importance": "psnr"}, "importance 'psnr' is not one of ms-ssim"),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, float], message: str) -> None:
