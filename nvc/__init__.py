@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nvc.errors import ConfigError, DecodeError, MediaError, ModelError, NvcError, WorkerError
     from nvc.files.decode import decode
     from nvc.files.encode import encode
+    from nvc.files.extract import extract
     from nvc.files.info import read_info
     from nvc.files.verify import verify
     from nvc.frames import Frame
@@ -50,6 +51,7 @@ __all__ = [
     "__version__",
     "decode",
     "encode",
+    "extract",
     "read_info",
     "verify",
 ]
@@ -69,6 +71,7 @@ _HOMES = {
     "nvc.errors": ("ConfigError", "DecodeError", "MediaError", "ModelError", "NvcError", "WorkerError"),
     "nvc.files.decode": ("decode",),
     "nvc.files.encode": ("encode",),
+    "nvc.files.extract": ("extract",),
     "nvc.files.info": ("read_info",),
     "nvc.files.verify": ("verify",),
     "nvc.frames": ("Frame",),

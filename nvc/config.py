@@ -10,6 +10,8 @@ from nvc.errors import ConfigError
 QP_MAX = 63
 DEFAULT_QP = 32
 MAX_PASSES = 3
+MAX_LAYERS = 4
+LAYER_QP_STEP = 20  # layers closer to each other cost more together (README)
 MAX_AQ = 8
 PRESETS = ("fast", "medium", "slow")
 IMPORTANCE_METRICS = ("ms-ssim",)
@@ -25,6 +27,11 @@ class EncoderConfig:
     qp: int | None = None
     """Quantisation parameter 0..63, lower is better; frames differ from it by a fixed cascade. None: 32, or
     what a target asks for. At most one of qp, bitrate_kbps, size_bytes and psnr_db is set."""
+    layers: int = 1
+    """Layers of quality in the stream, 1..4; all together have the quality of qp or of the target, and each
+    one less is LAYER_QP_STEP coarser."""
+    layer_qp: tuple[int, ...] | None = None
+    """The qp of each layer, from the base up, in place of `layers` and `qp`."""
     keyint: int = 250
     """Frames from one keyframe to the next at most; -1 puts one at the start only."""
     scene_cut: bool = True
@@ -59,6 +66,7 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         self._check_target()
+        self._check_layers()
         if self.keyint != -1 and self.keyint < 1:
             raise ConfigError(f"keyint {self.keyint} is neither positive nor -1")
         if self.preset not in PRESETS:
@@ -70,7 +78,16 @@ class EncoderConfig:
 
     @property
     def base_qp(self) -> int:
+        if self.layer_qp is not None:
+            return self.layer_qp[-1]
         return DEFAULT_QP if self.qp is None else self.qp
+
+    @property
+    def layer_qp_offsets(self) -> tuple[int, ...]:
+        """What each layer from the base up adds to a frame's qp; 0 for the last."""
+        if self.layer_qp is not None:
+            return tuple(qp - self.layer_qp[-1] for qp in self.layer_qp)
+        return tuple(LAYER_QP_STEP * above for above in reversed(range(self.layers)))
 
     @property
     def n_passes(self) -> int:
@@ -81,10 +98,29 @@ class EncoderConfig:
         """Whether qp follows a bitrate, a size or a PSNR."""
         return any(target is not None for target in (self.bitrate_kbps, self.size_bytes, self.psnr_db))
 
+    def _check_layers(self) -> None:
+        if not 1 <= self.layers <= MAX_LAYERS:
+            raise ConfigError(f"layers {self.layers} is outside 1..{MAX_LAYERS}")
+        if self.layer_qp is None:
+            return
+        given = ", ".join(map(str, self.layer_qp))
+        if not 1 <= len(self.layer_qp) <= MAX_LAYERS or self.layers not in (1, len(self.layer_qp)):
+            raise ConfigError(f"layer_qp {given} has not one qp for each of the layers")
+        if not all(0 <= qp <= QP_MAX for qp in self.layer_qp):
+            raise ConfigError(f"layer_qp {given} is not within 0..{QP_MAX}")
+        if list(self.layer_qp) != sorted(set(self.layer_qp), reverse=True):
+            raise ConfigError(f"layer_qp {given} does not become finer from each layer to the next")
+
     def _check_target(self) -> None:
         if not 0 <= self.base_qp <= QP_MAX:
             raise ConfigError(f"qp {self.qp} is outside 0..{QP_MAX}")
-        targets = {"qp": self.qp, "bitrate": self.bitrate_kbps, "size": self.size_bytes, "psnr": self.psnr_db}
+        targets = {
+            "qp": self.qp,
+            "layer_qp": self.layer_qp,
+            "bitrate": self.bitrate_kbps,
+            "size": self.size_bytes,
+            "psnr": self.psnr_db,
+        }
         named = [name for name, value in targets.items() if value is not None]
         if len(named) > 1:
             raise ConfigError(f"{' and '.join(named)} are targets of one encode: give one of them")

@@ -17,18 +17,34 @@ class Decoder:
     """
 
     def __init__(
-        self, header: StreamHeader, *, device: str = "cpu", threads: int = 0, verify: bool = True
+        self,
+        header: StreamHeader,
+        *,
+        device: str = "cpu",
+        threads: int = 0,
+        verify: bool = True,
+        n_layers: int | None = None,
     ) -> None:
-        """With `verify` every frame's checksum is compared; without, a difference goes unnoticed."""
+        """With `verify` every frame's checksums are compared; without, a difference goes unnoticed.
+
+        n_layers: decode no more than so many, from the base up.
+        """
         use_threads(device, threads)
         model = load_model(header.model_id_hex, device)
-        self._coder = FrameCoder(model, header.width, header.height, device)
+        self._coder = FrameCoder(model, header.width, header.height, device, header.layers)
         self._verify = verify
+        self._n_layers = n_layers or len(header.layers)
         self._index = -1
 
     def decode(self, packet: FramePacket, index: int | None = None) -> Frame:
+        """Decode the next packet by as many layers as are whole; see decode_layers."""
+        return self.decode_layers(packet, index)[-1]
+
+    def decode_layers(self, packet: FramePacket, index: int | None = None) -> tuple[Frame, ...]:
         """Decode the next packet; a P packet needs the frame decoded just before it.
 
+        Returns the frame by each layer from the base up. Layers that are missing or not intact, and in P
+        frames those that the frame before lacked, are left out.
         `index` is the frame's number in the whole stream, for messages; by default one more than the last.
         Raises CorruptStream where payloads do not fit the frame, DecodeError where the decoded planes differ
         from the encoder's. After that only a keyframe can be decoded.
@@ -40,17 +56,26 @@ class Decoder:
             self._coder.state = None
             raise
 
-    def _decode(self, packet: FramePacket) -> Frame:
+    def _decode(self, packet: FramePacket) -> tuple[Frame, ...]:
         where = f"frame {self._index} (pts {packet.pts})"
         if packet.frame_type is FrameType.P and self._coder.state is None:
             raise CorruptStream(f"{where}: a P frame without a keyframe or a whole frame before it")
         try:
-            frame = self._coder.decode(packet)
+            frames = self._coder.decode(packet.with_layers(min(n_whole_layers(packet), self._n_layers)))
         except StreamError as error:
             raise type(error)(f"{where}: {error}") from error
-        if self._verify and frame.checksum() != packet.checksums[0]:
-            raise DecodeError(
-                f"{where} differs from the encoder's: checksum "
-                f"{frame.checksum():04x}, expected {packet.checksums[0]:04x}"
-            )
-        return frame
+        if self._verify:
+            for layer, (frame, expected) in enumerate(zip(frames, packet.checksums, strict=False)):
+                found = frame.checksum()
+                if found != expected:
+                    what = f"{where}, layer {layer}," if len(packet.checksums) > 1 else where
+                    raise DecodeError(
+                        f"{what} differs from the encoder's: checksum {found:04x}, expected {expected:04x}"
+                    )
+        return frames
+
+
+def n_whole_layers(packet: FramePacket) -> int:
+    """How many layers from the base up are intact."""
+    broken = [index for index, layer in enumerate(packet.layers) if not layer.intact]
+    return broken[0] if broken else len(packet.layers)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bitstream_spec import FramePacket, FrameType
+from bitstream_spec import FramePacket, FrameType, Layer
 from bitstream_spec.sections import frame_unit_bytes
 from nvc.config import EncoderConfig
 from nvc.devices import use_threads
@@ -19,7 +19,7 @@ from nvc.gop import GopSchedule
 from nvc.metrics import psnr_db, psnr_yuv_db
 from nvc.model_store import load_model
 from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT
-from nvc.quality_map import Offsets, clip_qps
+from nvc.quality_map import Offsets
 from nvc.rate.control import ConstantQp, RateControl
 from nvc.rate.planned import FrameResult
 from nvc.repetition import CodedFrame
@@ -27,12 +27,23 @@ from nvc.repetition import CodedFrame
 
 @dataclass(frozen=True)
 class EncodedFrame:
-    """A coded frame. `reconstruction` is bit for bit what a decoder will have; psnr_db of Y, U, V."""
+    """A coded frame. `reconstructions`, by each layer from the base up, are bit for bit what a decoder will
+    have; layer_psnr_db, of Y, U and V, of each of them."""
 
     packet: FramePacket
-    reconstruction: Frame
+    reconstructions: tuple[Frame, ...]
     result: FrameResult
-    psnr_db: tuple[float, float, float]
+    layer_psnr_db: tuple[tuple[float, float, float], ...]
+
+    @property
+    def reconstruction(self) -> Frame:
+        """By all layers."""
+        return self.reconstructions[-1]
+
+    @property
+    def psnr_db(self) -> tuple[float, float, float]:
+        """Of Y, U and V by all layers."""
+        return self.layer_psnr_db[-1]
 
     @property
     def is_keyframe(self) -> bool:
@@ -72,7 +83,8 @@ class Encoder:
         self.model_id = bytes.fromhex(model.entry.model_id)
         self.model_name = model.entry.name
         self._control = control or ConstantQp(config.base_qp)
-        self._coder = FrameCoder(model, width, height, config.device)
+        self.layers = tuple(Layer(qp_offset=offset) for offset in config.layer_qp_offsets)
+        self._coder = FrameCoder(model, width, height, config.device, self.layers)
         self._schedule = GopSchedule(config)
         self._flow = FlowEstimator(config.preset)
         self._before: Plane | None = None
@@ -117,20 +129,19 @@ class Encoder:
     def _encode_at(self, plan: FramePlan, qp: int, offsets: Offsets | None) -> EncodedFrame:
         frame, frame_type = plan.frame, FrameType.P if plan.place else FrameType.I
         if plan.place and self._last is not None and self._last.serves_as(frame, qp, offsets):
-            packet, reconstruction = self._coder.repeat(frame, qp)
+            packet, reconstructions = self._coder.repeat(frame, qp)
         else:
-            packet, reconstruction = self._code(plan, frame_type, qp, offsets)
-            self._last = CodedFrame(frame, reconstruction, qp, offsets)
-        psnr = psnr_db(frame, reconstruction)
-        result = FrameResult(plan.place, qp, frame_unit_bytes(packet), psnr_yuv_db(psnr))
-        return EncodedFrame(packet, reconstruction, result, psnr)
+            packet, reconstructions = self._code(plan, frame_type, qp, offsets)
+            self._last = CodedFrame(frame, reconstructions[-1], qp, offsets)
+        psnrs = tuple(psnr_db(frame, reconstruction) for reconstruction in reconstructions)
+        result = FrameResult(plan.place, qp, frame_unit_bytes(packet), psnr_yuv_db(psnrs[-1]))
+        return EncodedFrame(packet, reconstructions, result, psnrs)
 
     def _code(
         self, plan: FramePlan, frame_type: FrameType, qp: int, offsets: Offsets | None
-    ) -> tuple[FramePacket, Frame]:
+    ) -> tuple[FramePacket, tuple[Frame, ...]]:
         vectors = None
         if plan.found is not None:
-            motion_qp = qp if offsets is None else int(clip_qps(qp, offsets)[0, 0])
-            vectors = self._flow.refine(self._coder.decoded_luma(), plan.luma, plan.found, motion_qp)
+            vectors = self._flow.refine(self._coder.decoded_luma(), plan.luma, plan.found, qp)
         thrift = (LATENT_THRIFT, MOTION_THRIFT)
         return self._coder.encode(plan.frame, frame_type, qp, vectors, thrift, offsets)

@@ -6,6 +6,7 @@ the decoded frame as the reference, so it is bit for bit the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +14,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bitstream_spec import CorruptStream, FramePacket, FrameType, Substream
+from bitstream_spec import CorruptStream, FramePacket, FrameType, Layer, Substream, UnsupportedStream
 from nvc.frames import Frame, Plane
+from nvc.gop import clip_qp
 from nvc.model_store import Model
 from nvc.models.codec import Ports
 from nvc.models.exact import exact_arithmetic
 from nvc.models.motion_coder import N_MOTION
-from nvc.models.picture_coder import Picture, Reference
+from nvc.models.picture_coder import LowerLayer, Picture, Reference
 from nvc.models.quantiser import DecoderPort, EncoderPort
 from nvc.models.self_test import check_arithmetic
 from nvc.models.transform import LUMA_BLOCK
@@ -31,18 +33,29 @@ MOTION_BLOCK = 32  # luma samples under one 4x4 transform of vectors
 
 @dataclass(frozen=True)
 class State:
-    """What a coded frame leaves for the next: what it predicts from, and the quality map in force."""
+    """What a coded frame leaves for the next: what each layer predicts from, and the quality map in force."""
 
-    reference: Reference
+    references: tuple[Reference, ...]
     offsets: Offsets
 
 
 class FrameCoder:
     """Codes the frames of one stream in order; setting `state` back undoes what was coded since."""
 
-    def __init__(self, model: Model, width: int, height: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: Model,
+        width: int,
+        height: int,
+        device: str = "cpu",
+        layers: tuple[Layer, ...] = (Layer(),),
+    ) -> None:
+        """layers: those of the stream. Raises UnsupportedStream for layers of smaller pictures."""
+        if any(layer.scale_log2 for layer in layers):
+            raise UnsupportedStream("a layer of smaller pictures; a newer nvc may read this stream")
         self.model = model
         self.width, self.height = width, height
+        self.layers = layers
         self.device = torch.device(device)
         check_arithmetic(self.device)
         self.padded_width = -(-width // LUMA_BLOCK) * LUMA_BLOCK
@@ -57,16 +70,17 @@ class FrameCoder:
         vectors: npt.NDArray[np.float32] | None = None,
         thrift: tuple[float, float] = (0.0, 0.0),
         offsets: Offsets | None = None,
-    ) -> tuple[FramePacket, Frame]:
-        """Code a frame; returns its packet and its reconstruction.
+    ) -> tuple[FramePacket, tuple[Frame, ...]]:
+        """Code a frame; returns its packet and its reconstruction by each layer.
 
         vectors: [padded height/8, padded width/8, 2] float32 in 1/16 luma pixel, from this frame to the
         last, for a P frame. thrift: of the latent and of the motion latent, see `thrifty_round`. offsets:
         the quality map [padded height/16, padded width/16]; None: the frame's qp everywhere.
         """
-        hyper, latent = EncoderPort(), EncoderPort(thrift[0])
-        motion_hyper, motion = EncoderPort(), EncoderPort(thrift[1])
-        ports = Ports(hyper, latent, motion_hyper, motion)
+        ports = [
+            Ports(EncoderPort(), EncoderPort(thrift[0]), EncoderPort(), EncoderPort(thrift[1]))
+            for _ in self.layers
+        ]
         found = None if vectors is None else torch.from_numpy(vectors)[None].to(self.device)
         before = self._offsets_before(frame_type)
         if offsets is None:
@@ -76,46 +90,66 @@ class FrameCoder:
             quality_map = Substream(build_map(offsets, before, self.model.coder))
         with exact_arithmetic():
             self._code(self._to_picture(frame), found, frame_type, qp, offsets, ports)
-        groups = motion_hyper.groups + motion.groups + hyper.groups + latent.groups
-        reconstruction = self._to_frame(frame.pts, frame.duration)
+        payloads = [
+            self.model.coder.encode(
+                p.motion_hyper.groups + p.motion.groups + p.hyper.groups + p.latent.groups
+            )
+            for p in ports
+        ]
+        return self._packed(frame, frame_type, qp, payloads, quality_map)
+
+    def repeat(self, frame: Frame, qp: int) -> tuple[FramePacket, tuple[Frame, ...]]:
+        """Code a P frame as the one before it once more, which takes no symbols and changes no state."""
+        return self._packed(frame, FrameType.P, qp, [b""] * len(self.layers), None)
+
+    def _packed(
+        self,
+        frame: Frame,
+        frame_type: FrameType,
+        qp: int,
+        payloads: list[bytes],
+        quality_map: Substream | None,
+    ) -> tuple[FramePacket, tuple[Frame, ...]]:
+        reconstructions = self._to_frames(frame.pts, frame.duration)
         packet = FramePacket(
             frame_type=frame_type,
             pts=frame.pts,
             duration=frame.duration,
             qp=qp,
             reset_reference=frame_type is FrameType.I,
-            checksums=(reconstruction.checksum(),),
-            layers=(Substream(self.model.coder.encode(groups)),),
+            checksums=tuple(reconstruction.checksum() for reconstruction in reconstructions),
+            layers=tuple(Substream(payload) for payload in payloads),
             quality_map=quality_map,
         )
-        return packet, reconstruction
+        return packet, reconstructions
 
-    def repeat(self, frame: Frame, qp: int) -> tuple[FramePacket, Frame]:
-        """Code a P frame as the one before it once more, which takes no symbols and changes no state."""
-        reconstruction = self._to_frame(frame.pts, frame.duration)
-        checksums = (reconstruction.checksum(),)
-        packet = FramePacket(
-            FrameType.P, frame.pts, frame.duration, qp, False, checksums, layers=(Substream(b""),)
-        )
-        return packet, reconstruction
+    def decode(self, packet: FramePacket) -> tuple[Frame, ...]:
+        """Decode a frame; returns it by each layer that the packet has, in a P frame if the last had it, too.
 
-    def decode(self, packet: FramePacket) -> Frame:
-        """Decode a frame. Raises CorruptStream where its base layer ends early."""
-        if packet.frame_type is FrameType.P and self.state is not None and not packet.layers[0].payload:
-            return self._to_frame(packet.pts, packet.duration)
-        config = self.model.codec.config
-        symbols = self.model.coder.decoder(packet.layers[0].payload)
-        n_symbols = self._n_symbols(LUMA_BLOCK, config.n_latent, config.n_hyper)
-        if packet.frame_type is FrameType.P:
-            n_symbols += self._n_symbols(MOTION_BLOCK, N_MOTION, config.n_motion_hyper)
-        symbols.expect(n_symbols)
+        Raises CorruptStream where a payload ends early.
+        """
+        n_layers = len(packet.layers)
+        if packet.frame_type is FrameType.P and self.state is not None:
+            if not any(layer.payload for layer in packet.layers):
+                return self._to_frames(packet.pts, packet.duration)
+            n_layers = min(n_layers, len(self.state.references))
+        ports = [self._decoder_ports(packet, index) for index in range(n_layers)]
         offsets = self._offsets_before(packet.frame_type)
         if packet.quality_map is not None:
             offsets = parse_map(packet.quality_map.payload, offsets, self.model.coder)
-        port = DecoderPort(symbols)
         with exact_arithmetic():
-            self._code(None, None, packet.frame_type, packet.qp, offsets, Ports(port, port, port, port))
-        return self._to_frame(packet.pts, packet.duration)
+            self._code(None, None, packet.frame_type, packet.qp, offsets, ports)
+        return self._to_frames(packet.pts, packet.duration)
+
+    def _decoder_ports(self, packet: FramePacket, index: int) -> Ports[DecoderPort]:
+        config = self.model.codec.config
+        symbols = self.model.coder.decoder(packet.layers[index].payload)
+        n_symbols = self._n_symbols(LUMA_BLOCK, config.n_latent, config.n_hyper)
+        if packet.frame_type is FrameType.P and not index:
+            n_symbols += self._n_symbols(MOTION_BLOCK, N_MOTION, config.n_motion_hyper)
+        symbols.expect(n_symbols)
+        port = DecoderPort(symbols)
+        return Ports(port, port, port, port)
 
     def _code(
         self,
@@ -124,20 +158,36 @@ class FrameCoder:
         frame_type: FrameType,
         qp: int,
         offsets: Offsets,
-        ports: Ports,
+        ports: Sequence[Ports[EncoderPort]] | Sequence[Ports[DecoderPort]],
     ) -> None:
-        qp_map = torch.full((1, 1, 1), qp, device=self.device)
-        if offsets.any():
-            qp_map = torch.from_numpy(clip_qps(qp, offsets))[None].to(self.device)
+        """Code as many layers as there are ports and, in a P frame, references."""
         codec = self.model.codec
-        if frame_type is FrameType.I:
-            size = 1, self.padded_height, self.padded_width
-            reference = codec.code_intra(x, size, qp_map, ports)
-        elif self.state is None:
-            raise CorruptStream("a P frame without a frame before it")
-        else:
-            reference = codec.code_inter(x, vectors, self.state.reference, qp_map, ports)
-        self.state = State(reference, offsets)
+        size = 1, self.padded_height, self.padded_width
+        before: tuple[Reference | None, ...] = (None,) * len(ports)
+        if frame_type is FrameType.P:
+            if self.state is None:
+                raise CorruptStream("a P frame without a frame before it")
+            before = self.state.references
+            # As fine as the last layer wants them: all layers follow the same vectors.
+            qps = self._qps(qp + self.layers[-1].qp_offset)
+            vectors = codec.code_vectors(vectors, self.state.references[0], qps, ports[0])
+        references: list[Reference] = []
+        lower = None
+        for layer, layer_ports, last in zip(self.layers, ports, before, strict=False):
+            qps = self._qps(qp + layer.qp_offset, offsets)
+            if last is None:
+                reference = codec.code_intra(x, size, qps, layer_ports, lower)
+            else:
+                assert vectors is not None
+                reference = codec.code_inter(x, vectors, last, qps, layer_ports, lower)
+            lower = LowerLayer(reference, qps)
+            references.append(reference)
+        self.state = State(tuple(references), offsets)
+
+    def _qps(self, qp: int, offsets: Offsets | None = None) -> Tensor:
+        if offsets is None or not offsets.any():
+            return torch.full((1, 1, 1), clip_qp(qp), device=self.device)
+        return torch.from_numpy(clip_qps(clip_qp(qp), offsets))[None].to(self.device)
 
     def _offsets_before(self, frame_type: FrameType) -> Offsets:
         """The quality map that holds unless the frame brings one."""
@@ -148,7 +198,7 @@ class FrameCoder:
     def decoded_luma(self) -> Plane:
         """The last frame's decoded luma at the coded size: what the next P frame's vectors move."""
         assert self.state is not None, "no frame has been coded yet"
-        return (self.state.reference.picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
+        return (self.state.references[-1].picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
 
     def _n_symbols(self, block: int, n_latent: int, n_hyper: int) -> int:
         """Elements of a latent with one position for each block of luma, and of its hyper-latent."""
@@ -171,9 +221,12 @@ class FrameCoder:
         u, v = (np.pad(plane, pad, mode="edge") for plane in (frame.u, frame.v))
         return centred(self.pad_luma(frame.y)), centred(u), centred(v)
 
-    def _to_frame(self, pts: int, duration: int) -> Frame:
+    def _to_frames(self, pts: int, duration: int) -> tuple[Frame, ...]:
+        """The last coded frame by each layer."""
         assert self.state is not None
-        picture = self.state.reference.picture
-        y, u, v = ((plane[0] + CENTRE).to(torch.uint8).cpu().numpy() for plane in picture)
         h, w = (self.height + 1) // 2, (self.width + 1) // 2
-        return Frame(y[: self.height, : self.width], u[:h, :w], v[:h, :w], pts, duration)
+        frames = []
+        for reference in self.state.references:
+            y, u, v = ((plane[0] + CENTRE).to(torch.uint8).cpu().numpy() for plane in reference.picture)
+            frames.append(Frame(y[: self.height, : self.width], u[:h, :w], v[:h, :w], pts, duration))
+        return tuple(frames)

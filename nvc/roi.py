@@ -104,11 +104,7 @@ class QualityMapper:
             offsets += self._texture_tiles.settle(texture_offsets(frame.y, self._aq))
         if self._importance is not None:
             offsets += self._importance_tiles.settle(self._importance.wanted_offsets(frame.y))
-        rounded = np.clip(np.rint(offsets), -QP_MAX, QP_MAX).astype(np.int16)
-        # Motion is coded at the qp of this block. Measured with an ellipse on a small clip: 0.2 dB better
-        # inside and 0.3 dB better around it than at the border's coarse qp.
-        rounded[0, 0] = 0
-        return rounded
+        return np.clip(np.rint(offsets), -QP_MAX, QP_MAX).astype(np.int16)
 
 
 def parse_box(text: str, offset: int) -> Box | None:

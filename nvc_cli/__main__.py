@@ -14,6 +14,7 @@ from nvc_cli.bench import bench
 from nvc_cli.decode import decode
 from nvc_cli.demo import demo
 from nvc_cli.encode import encode
+from nvc_cli.extract import extract
 from nvc_cli.failure import FailingGroup
 from nvc_cli.info import info, verify
 from nvc_cli.train import export, train
@@ -46,7 +47,7 @@ def nvc() -> None:
     """
 
 
-for command in (encode, decode, info, verify, bench, demo, train, export):
+for command in (encode, decode, extract, info, verify, bench, demo, train, export):
     nvc.add_command(command)
 
 

@@ -30,6 +30,7 @@ from nvc_cli.report import Reporter
     show_default=True,
     help="Quality of the H.264 in MP4; lower is better.",
 )
+@click.option("--layers", type=options.LAYERS, help="Leave out the layers above so many.")
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Compare frame checksums.")
 @click.option(
     "--conceal", is_flag=True, help="Go on behind damage; repeat the last frame where some are lost."
@@ -64,7 +65,7 @@ def decode(
     The suffix of OUTPUT tells its kind: mp4 and mov (H.264, sound copied), mkv (exact planes, FFV1), y4m, or
     png and jpg for one frame. "-" is standard input, and y4m on standard output. Of a stream that is damaged
     or cut short, the whole frames before that place are kept, with --conceal those after it, too; the exit
-    code is 1 either way.
+    code is 1 either way. Where only upper layers are damaged or missing, the lower ones are shown.
     """
     options.refuse_two_outputs(OUTPUT=output == "-", json=as_json)
     import nvc
@@ -78,3 +79,5 @@ def decode(
         fail(f"{summary.fault} (concealed {summary.n_lost_frames} lost frames in {output})")
     if summary.fault:
         fail(f"{summary.fault} (kept the {summary.n_frames} frames before it in {output})")
+    if summary.layer_fault:
+        fail(f"{summary.layer_fault} ({summary.n_reduced_frames} frames in {output} are of lower layers)")

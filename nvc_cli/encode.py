@@ -15,6 +15,7 @@ from nvc_cli.report import Reporter
 @click.argument("output", type=options.FILE)
 @options.quality_options
 @targets.target_options
+@targets.layer_options
 @targets.region_options
 @options.model_option
 @click.option("--skip", type=click.IntRange(min=0), default=0, help="Leave out the first frames.")

@@ -15,6 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEVICES = click.Choice(["cpu", "cuda"])
 PRESETS = click.Choice(["fast", "medium", "slow"])
 POSITIVE = click.IntRange(min=1)
+LAYERS = click.IntRange(1, 4)
 FILE = click.Path(dir_okay=True, path_type=str)
 
 

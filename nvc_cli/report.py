@@ -57,6 +57,12 @@ class Reporter:
             f"{summary.size_bytes} bytes, {summary.bitrate_kbps:.1f} kb/s, {summary.bpp:.4f} bpp, "
             f"PSNR Y {summary.psnr_y_db:.2f} U {summary.psnr_u_db:.2f} V {summary.psnr_v_db:.2f} dB"
         )
+        if len(summary.layers) > 1:
+            lines += [
+                f"layer {index}: qp {layer.qp_offset:+d}, {layer.size_bytes} bytes, "
+                f"PSNR {layer.psnr_yuv_db:.2f} dB with those below"
+                for index, layer in enumerate(summary.layers)
+            ]
         self._show(summary, summary.notices, lines)
 
     def show_decoding(self, summary: DecodeSummary) -> None:
@@ -65,7 +71,7 @@ class Reporter:
         lines = [loss_line(loss) for loss in summary.losses]
         lines.append(
             f"decoded {summary.n_frames} frames in {summary.seconds:.1f} s ({summary.decode_fps:.2f} fps), "
-            f"{checked}"
+            f"{checked}{_reduced(summary)}"
         )
         self._show(summary, summary.notices, lines)
 
@@ -75,7 +81,9 @@ class Reporter:
         verdict = "good" if summary.is_good else f"{summary.n_bad_frames} frames lost"
         if not summary.finished:
             verdict += ", not finished"
-        lines.append(f"verified {summary.n_frames} frames in {summary.seconds:.1f} s: {verdict}")
+        lines.append(
+            f"verified {summary.n_frames} frames in {summary.seconds:.1f} s: {verdict}{_reduced(summary)}"
+        )
         self._show(summary, (), lines)
 
     def _show(self, summary: Any, notices: tuple[str, ...], lines: list[str]) -> None:
@@ -109,6 +117,12 @@ def progress_line(verb: str, frame: FrameReport, seconds: float) -> str:
     if done:
         parts.append(f"eta {max(0.0, seconds / done - seconds):.0f} s")
     return ", ".join(parts)
+
+
+def _reduced(summary: DecodeSummary | VerifySummary) -> str:
+    if not summary.n_reduced_frames:
+        return ""
+    return f"; {summary.n_reduced_frames} of them without upper layers, which are damaged or not there"
 
 
 def loss_line(loss: Loss) -> str:

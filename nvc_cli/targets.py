@@ -7,10 +7,16 @@ from typing import Any
 
 import click
 
-from nvc_cli.options import F
+from nvc_cli.options import LAYERS, F
 
 _PREFIXES = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
-_TARGETS = {"qp": "--qp", "bitrate_kbps": "--bitrate", "size_bytes": "--size", "psnr_db": "--psnr"}
+_TARGETS = {
+    "qp": "--qp",
+    "layer_qp": "--layer-qp",
+    "bitrate_kbps": "--bitrate",
+    "size_bytes": "--size",
+    "psnr_db": "--psnr",
+}
 
 
 class Amount(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -26,6 +32,38 @@ class Amount(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if not found or not float(found[1]):
             self.fail(f"{value!r} is not an amount such as 500k, 2.5M or 800000.", param, ctx)
         return float(found[1]) * _PREFIXES[found[2]] / self._unit
+
+
+class QpList(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Whole numbers with commas between them."""
+
+    name = "list"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        try:
+            return tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 52,32.", param, ctx)
+
+
+def layer_options(function: F) -> F:
+    """Add --layers and --layer-qp."""
+    function = click.option(
+        "--layer-qp",
+        type=QpList(),
+        metavar="QP,...",
+        help="The qp of each layer, from the base up, in place of --layers and --qp.",
+    )(function)
+    return click.option(
+        "--layers",
+        type=LAYERS,
+        default=1,
+        show_default=True,
+        help="Layers of quality: a stream that becomes a smaller one by dropping the upper of them, see "
+        "'nvc extract'. Each one less is 20 qp coarser.",
+    )(function)
 
 
 def target_options(function: F) -> F:
@@ -116,5 +154,5 @@ def refuse_two_targets(**values: Any) -> None:
         raise click.UsageError("--bufsize needs --maxrate beside it.")
     if values["passes"] == 1 and values["size_bytes"] is not None:
         raise click.UsageError("--size needs --passes 2 or 3.")
-    if (values["passes"] or 1) > 1 and given in ([], ["--qp"]):
+    if (values["passes"] or 1) > 1 and given in ([], ["--qp"], ["--layer-qp"]):
         raise click.UsageError("--passes needs --bitrate, --size or --psnr to steer to.")

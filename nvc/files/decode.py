@@ -10,7 +10,7 @@ from pathlib import Path
 from bitstream_spec import DEFAULT_LIMITS, Limits, StreamHeader
 from nvc.errors import ConfigError, MediaError
 from nvc.files.ahead import ahead
-from nvc.files.decoding import Decoding, Losses, OnFrame, Progress, open_decoders
+from nvc.files.decoding import Decoding, Losses, OnFrame, Progress, check_layers, open_decoders
 from nvc.files.part import StreamPart
 from nvc.files.pending import STANDARD_STREAM, check_target, pending_path
 from nvc.files.source import open_stream
@@ -29,6 +29,7 @@ def decode(
     threads: int = 0,
     jobs: int = 1,
     verify: bool = True,
+    layers: int | None = None,
     start_s: float | None = None,
     duration_s: float | None = None,
     n_frames: int | None = None,
@@ -43,10 +44,11 @@ def decode(
     """Decode the stream `input` into the video `output`, whose suffix tells its kind; sound is copied.
 
     "-" is a stream on standard input and y4m on standard output. `start_s` and `duration_s`, in seconds from
-    the first frame, and `n_frames` choose a part, which then begins at time 0. For `lossless` and `crf` see
-    `nvc.media.open_output`. More than one of `jobs` decode GOPs side by side, in processes of one thread each
-    unless `threads` says otherwise; the frames are the same. `follow_s` waits for a file that is still being
-    written until it has not grown for so many seconds.
+    the first frame, and `n_frames` choose a part, which then begins at time 0. `layers` leaves out
+    those above so many; frames whose upper layers are damaged or missing are decoded by those below. For
+    `lossless` and `crf` see `nvc.media.open_output`. More than one of `jobs` decode GOPs side by side, in
+    processes of one thread each unless `threads` says otherwise; the frames are the same. `follow_s` waits
+    for a file that is still being written until it has not grown for so many seconds.
 
     If the stream is damaged, cut short or over the `limits`, the output holds the frames before that place
     and the summary says so in `fault`; with `conceal` it goes on with the next whole GOP, and the last frame
@@ -60,13 +62,14 @@ def decode(
         file = stack.enter_context(open_stream(input, follow_s))
         reader = file.reader(limits)
         header = reader.header
+        check_layers(layers, header)
         trailer = reader.read_trailer() if file.seekable() else None
         is_whole = start_s is None and duration_s is None and n_frames is None
         n_expected = trailer.n_frames if trailer and is_whole else n_frames
         part = StreamPart(reader, start_s, duration_s, n_frames)
         losses = Losses(header, None if start_s else 0)
-        progress = Progress(header, file, n_expected, on_frame)
-        crew = stack.enter_context(open_decoders(header, device, threads, verify, jobs))
+        progress = Progress(header, file, n_expected, on_frame, layers)
+        crew = stack.enter_context(open_decoders(header, device, threads, verify, jobs, layers))
         decoding = Decoding(
             part,
             crew,
@@ -105,6 +108,9 @@ def decode(
         decode_fps=progress.tally.n_frames / seconds,
         fault=None if losses.first_error is None else str(losses.first_error),
         concealed=conceal,
+        n_layers=progress.n_layers,
+        n_reduced_frames=progress.n_reduced_frames,
+        layer_fault=progress.layer_fault,
         n_lost_frames=losses.n_frames,
         losses=tuple(losses.found),
         notices=tuple(writer.notices),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bitstream_spec import AudioPacket, FramePacket, FrameType, StreamError, StreamHeader
-from nvc.errors import DecodeError, MediaError
+from nvc.errors import ConfigError, DecodeError, MediaError
 from nvc.files.part import Fault, StreamPart, WantedFrame
 from nvc.files.source import CountingFile
 from nvc.files.summary import FrameReport, FrameTally, Loss
@@ -17,47 +17,84 @@ from nvc.frames import Frame
 
 OnFrame = Callable[[FrameReport], None]
 Task = tuple[FramePacket, int]
-DecoderCrew = Crew[Task, Task, Frame, None]
 _MAX_LOSSES = 1000
 _MAX_REPEATS = 2**16
 """A stream may claim that any number of frames is missing; a longer gap is left open."""
 
 
-def open_decoders(header: StreamHeader, device: str, threads: int, verify: bool, jobs: int) -> DecoderCrew:
+def check_layers(n_layers: int | None, header: StreamHeader) -> None:
+    """Raise ConfigError if a stream does not have so many layers."""
+    if n_layers is not None and not 1 <= n_layers <= len(header.layers):
+        raise ConfigError(f"{n_layers} layers are asked for, and the stream has {len(header.layers)}")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A frame by the highest layer that could be decoded, which is the last of `n_layers`."""
+
+    frame: Frame
+    n_layers: int
+
+
+DecoderCrew = Crew[Task, Task, Decoded, None]
+
+
+def open_decoders(
+    header: StreamHeader, device: str, threads: int, verify: bool, jobs: int, n_layers: int | None = None
+) -> DecoderCrew:
     """Make the workers of a decode; several of them have one thread each unless `threads` says otherwise."""
     threads = threads if jobs == 1 else threads or 1
-    return Crew(partial(_Coder, header, device, threads, verify), jobs)
+    return Crew(partial(_Coder, header, device, threads, verify, n_layers), jobs)
 
 
-class _Coder(Coder[Task, Task, Frame, None]):
+class _Coder(Coder[Task, Task, Decoded, None]):
     """The decoder as a worker has it."""
 
-    def __init__(self, header: StreamHeader, device: str, threads: int, verify: bool) -> None:
+    def __init__(
+        self, header: StreamHeader, device: str, threads: int, verify: bool, n_layers: int | None
+    ) -> None:
         from nvc.decoder import Decoder  # takes seconds: what is no stream is refused before
 
-        self._decoder = Decoder(header, device=device, threads=threads, verify=verify)
+        self._decoder = Decoder(header, device=device, threads=threads, verify=verify, n_layers=n_layers)
         self.facts = None
 
     def prepare(self, task: Task) -> Task:
         return task
 
-    def code(self, task: Task) -> Frame:
-        return self._decoder.decode(*task)
+    def code(self, task: Task) -> Decoded:
+        frames = self._decoder.decode_layers(*task)
+        return Decoded(frames[-1], len(frames))
 
 
 class Progress:
-    """Counts decoded frames and reports each."""
+    """Counts decoded frames and reports each.
+
+    n_reduced_frames: how many were decoded by fewer layers than were wanted; layer_fault: the first damage
+    that is a reason for it.
+    """
 
     def __init__(
-        self, header: StreamHeader, file: CountingFile, n_expected: int | None, on_frame: OnFrame | None
+        self,
+        header: StreamHeader,
+        file: CountingFile,
+        n_expected: int | None,
+        on_frame: OnFrame | None,
+        n_layers: int | None = None,
     ) -> None:
         self.tally = FrameTally(header)
+        self.n_layers = n_layers or len(header.layers)
+        self.n_reduced_frames = 0
+        self.layer_fault: str | None = None
         self._file = file
         self._n_expected = n_expected
         self._on_frame = on_frame
 
-    def add(self, packet: FramePacket) -> None:
-        """Take note of a frame that was decoded."""
+    def add(self, packet: FramePacket, index: int, n_layers: int) -> None:
+        """Take note of frame `index`, which was decoded by so many layers."""
+        self.n_reduced_frames += n_layers < self.n_layers
+        broken = [i for i, layer in enumerate(packet.layers[: self.n_layers]) if not layer.intact]
+        if broken and self.layer_fault is None:
+            self.layer_fault = f"frame {index}: layer {broken[0]} is damaged"
         size_bytes = sum(len(part.payload) for part in packet.substreams)
         self.tally.add(packet, size_bytes)
         if self._on_frame is not None:
@@ -175,12 +212,12 @@ class Decoding:
                 if item.is_shown:
                     self._losses.expect(item.index)
                 try:
-                    frame = future.result()
+                    decoded = future.result()
                 except (StreamError, DecodeError) as error:
                     self._losses.note(error)
                 else:
                     if item.is_shown:
-                        yield from self._show(item, frame)
+                        yield from self._show(item, decoded)
             if self._losses.first_error is not None and not self._goes_on:
                 return
 
@@ -190,7 +227,7 @@ class Decoding:
             if self._fills:
                 yield filler
 
-    def _submitted(self) -> Iterator[tuple[WantedFrame | AudioPacket | Fault, Future[Frame] | None]]:
+    def _submitted(self) -> Iterator[tuple[WantedFrame | AudioPacket | Fault, Future[Decoded] | None]]:
         for item in self._part.read(can_seek=self._can_seek):
             if isinstance(item, WantedFrame):
                 begins_gop = item.packet.frame_type is FrameType.I
@@ -198,10 +235,10 @@ class Decoding:
             else:
                 yield item, None
 
-    def _show(self, item: WantedFrame, frame: Frame) -> Iterator[Frame]:
-        frame = replace(frame, pts=item.pts)
+    def _show(self, item: WantedFrame, decoded: Decoded) -> Iterator[Frame]:
+        frame = replace(decoded.frame, pts=item.pts)
         for filler in self._losses.bridge(item.index, frame):
             if self._fills:
                 yield filler
         yield frame
-        self._progress.add(item.packet)
+        self._progress.add(item.packet, item.index, decoded.n_layers)

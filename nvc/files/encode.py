@@ -13,11 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from bitstream_spec import (
     DEFAULT_LIMITS,
     AudioPacket,
     FramePacket,
     FrameType,
+    Layer,
     Limits,
     StreamHeader,
     StreamWriter,
@@ -27,7 +30,7 @@ from nvc.config import EncoderConfig
 from nvc.errors import ConfigError, MediaError
 from nvc.files.ahead import ahead
 from nvc.files.pending import STANDARD_STREAM, check_target, pending_file, pending_path
-from nvc.files.summary import EncodeSummary, FrameReport, FrameTally
+from nvc.files.summary import EncodeSummary, FrameReport, FrameTally, LayerSummary
 from nvc.files.workers import Coder, Crew, frames_in_flight, in_order
 from nvc.frames import Frame
 from nvc.gop import GopSchedule
@@ -139,11 +142,20 @@ class _Coded:
 
     packet: FramePacket
     result: FrameResult
-    psnr_db: tuple[float, float, float]
+    layer_psnr_db: tuple[tuple[float, float, float], ...]
     reconstruction: Frame | None
 
+    @property
+    def psnr_db(self) -> tuple[float, float, float]:
+        """Of Y, U and V by all layers."""
+        return self.layer_psnr_db[-1]
 
-class _Coder(Coder[_Task, _Planned, _Coded, tuple[bytes, str]]):
+
+_Facts = tuple[bytes, str, tuple[Layer, ...]]
+"""Of an encoder: the id and the name of its model, and the layers."""
+
+
+class _Coder(Coder[_Task, _Planned, _Coded, _Facts]):
     """The encoder as a worker has it."""
 
     def __init__(
@@ -154,7 +166,7 @@ class _Coder(Coder[_Task, _Planned, _Coded, tuple[bytes, str]]):
         control = first_control(config, facts) if before is None else next_control(config, facts, before)
         self._encoder = Encoder(config, facts.width, facts.height, control)
         self._wants_reconstruction = wants_reconstruction
-        self.facts = self._encoder.model_id, self._encoder.model_name
+        self.facts = self._encoder.model_id, self._encoder.model_name, self._encoder.layers
 
     def prepare(self, task: _Task) -> _Planned:
         return _Planned(self._encoder.plan(task.frame, begins_gop=task.begins_gop), task.offsets)
@@ -162,10 +174,10 @@ class _Coder(Coder[_Task, _Planned, _Coded, tuple[bytes, str]]):
     def code(self, task: _Planned) -> _Coded:
         coded = self._encoder.encode_planned(task.plan, task.offsets)
         reconstruction = coded.reconstruction if self._wants_reconstruction else None
-        return _Coded(coded.packet, coded.result, coded.psnr_db, reconstruction)
+        return _Coded(coded.packet, coded.result, coded.layer_psnr_db, reconstruction)
 
 
-_Crew = Crew[_Task, _Planned, _Coded, tuple[bytes, str]]
+_Crew = Crew[_Task, _Planned, _Coded, _Facts]
 
 
 def _planned(
@@ -200,7 +212,9 @@ class _Figures:
 
     def __init__(self, writer: StreamWriter) -> None:
         self._writer = writer
-        self._psnr_sums = [0.0, 0.0, 0.0]
+        n_layers = len(writer.header.layers)
+        self._psnr_sums = np.zeros((n_layers, 3))
+        self._layer_bytes = [0] * n_layers
         self.tally = FrameTally(writer.header)
         self.audio_bytes = 0
         self.results: list[FrameResult] = []
@@ -209,8 +223,13 @@ class _Figures:
     def video_bytes(self) -> int:
         return self._writer.size_bytes - self.audio_bytes
 
-    def add_psnr(self, psnr_db: tuple[float, float, float]) -> None:
-        self._psnr_sums = [total + psnr for total, psnr in zip(self._psnr_sums, psnr_db, strict=True)]
+    def add(self, coded: _Coded, size_bytes: int) -> None:
+        """Take note of a frame whose unit, GOP header included, has so many bytes."""
+        self.tally.add(coded.packet, size_bytes)
+        self.results.append(coded.result)
+        self._psnr_sums += np.array(coded.layer_psnr_db)
+        for index, layer in enumerate(coded.packet.layers):
+            self._layer_bytes[index] += len(layer.payload)
 
     def as_pass(self) -> PassResult:
         """What the next pass wants to know."""
@@ -219,7 +238,12 @@ class _Figures:
 
     def summarise(self, input: str, output: str, seconds: float, notices: tuple[str, ...]) -> EncodeSummary:
         header, tally = self._writer.header, self.tally
-        y, u, v = (total / tally.n_frames for total in self._psnr_sums)
+        means = [(float(y), float(u), float(v)) for y, u, v in self._psnr_sums / tally.n_frames]
+        y, u, v = means[-1]
+        layers = tuple(
+            LayerSummary(layer.qp_offset, size_bytes, psnr_yuv_db(mean))
+            for layer, size_bytes, mean in zip(header.layers, self._layer_bytes, means, strict=True)
+        )
         return EncodeSummary(
             input=input,
             output=output,
@@ -238,6 +262,7 @@ class _Figures:
             psnr_u_db=u,
             psnr_v_db=v,
             psnr_yuv_db=psnr_yuv_db((y, u, v)),
+            layers=layers,
             seconds=seconds,
             encode_fps=tally.n_frames / seconds,
             notices=notices,
@@ -265,9 +290,7 @@ def _write_all(
         writer.write_frame(coded.packet)
         if recon is not None and coded.reconstruction is not None:
             recon.write(coded.reconstruction)
-        figures.tally.add(coded.packet, writer.size_bytes - before)
-        figures.add_psnr(coded.psnr_db)
-        figures.results.append(coded.result)
+        figures.add(coded, writer.size_bytes - before)
         if on_frame is not None:
             on_frame(
                 FrameReport(
@@ -287,7 +310,9 @@ def _write_all(
     return figures
 
 
-def stream_header(video: VideoReader, model_id: bytes, model_name: str) -> StreamHeader:
+def stream_header(
+    video: VideoReader, model_id: bytes, model_name: str, layers: tuple[Layer, ...] = (Layer(),)
+) -> StreamHeader:
     """Make the header of the stream that holds this video. Raises MediaError if a fact does not fit in it."""
     info = video.info
     try:
@@ -302,6 +327,7 @@ def stream_header(video: VideoReader, model_id: bytes, model_name: str) -> Strea
             colour=info.colour,
             display_matrix=info.display_matrix,
             is_still=info.is_still,
+            layers=layers,
             audio_tracks=video.audio_tracks,
             metadata=_fitting(info.metadata),
         )

@@ -82,8 +82,13 @@ class CountingFile:
         return self._patience_s is not None and (self._reader is None or self._reader.trailer is None)
 
     def reader(self, limits: Limits, *, allow_unfinished: bool = False) -> StreamReader:
-        """Read the stream header; raise a StreamError if it cannot be used."""
-        self._reader = StreamReader(cast(BinaryIO, self), limits, allow_unfinished=allow_unfinished)
+        """Read the stream header; raise a StreamError if it cannot be used.
+
+        Frames with damaged upper layers are delivered, see StreamReader.
+        """
+        self._reader = StreamReader(
+            cast(BinaryIO, self), limits, strict=False, allow_unfinished=allow_unfinished
+        )
         return self._reader
 
 

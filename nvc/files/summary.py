@@ -40,6 +40,15 @@ class FrameTypeSummary:
 
 
 @dataclass(frozen=True)
+class LayerSummary:
+    """One layer. psnr_yuv_db: of what it and those below decode to; size_bytes: of its payloads alone."""
+
+    qp_offset: int
+    size_bytes: int
+    psnr_yuv_db: float
+
+
+@dataclass(frozen=True)
 class EncodeSummary:
     """What an encode made. `seconds` is the whole call, loading the networks included."""
 
@@ -60,6 +69,7 @@ class EncodeSummary:
     psnr_u_db: float
     psnr_v_db: float
     psnr_yuv_db: float
+    layers: tuple[LayerSummary, ...]
     seconds: float
     encode_fps: float
     notices: tuple[str, ...]
@@ -98,6 +108,12 @@ class DecodeSummary:
     decode_fps: float
     fault: str | None
     concealed: bool
+    n_layers: int
+    """How many layers were to be decoded."""
+    n_reduced_frames: int
+    """How many frames lack some of them."""
+    layer_fault: str | None
+    """The first damage to one of them."""
     n_lost_frames: int
     losses: tuple[Loss, ...]
     notices: tuple[str, ...]
@@ -115,6 +131,9 @@ class VerifySummary:
     model_id: str
     n_frames: int
     n_bad_frames: int
+    n_layers: int
+    n_reduced_frames: int
+    """How many of the good frames lack upper layers, damaged or not in the stream."""
     finished: bool
     faults: tuple[str, ...]
     losses: tuple[Loss, ...]

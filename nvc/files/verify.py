@@ -54,6 +54,9 @@ def verify(
             for _ in decoding.end(trailer.n_frames if trailer else reader.n_frames):
                 pass
     seconds = time.monotonic() - began
+    faults = [loss.reason for loss in losses.found]
+    if progress.layer_fault is not None:
+        faults.append(progress.layer_fault)
     return VerifySummary(
         input=str(input),
         model_name=header.model_name,
@@ -61,7 +64,9 @@ def verify(
         n_frames=progress.tally.n_frames,
         n_bad_frames=losses.n_frames,
         finished=reader.finished,
-        faults=tuple(loss.reason for loss in losses.found[:_MAX_FAULTS]),
+        n_layers=progress.n_layers,
+        n_reduced_frames=progress.n_reduced_frames,
+        faults=tuple(faults[:_MAX_FAULTS]),
         losses=tuple(losses.found),
         seconds=seconds,
         decode_fps=progress.tally.n_frames / seconds,

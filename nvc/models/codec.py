@@ -1,12 +1,14 @@
 """The whole codec as networks: intra pictures, motion, temporal contexts, inter pictures.
 
-A frame's road: `code_intra`, or `predict` (motion, warping, contexts) and then the inter coder. With a
-picture given it is the encoder's road, without one the decoder's; both run the very same code.
+A frame's road: `code_intra`, or `code_vectors`, `predict` (warping, contexts) and then the inter coder; for
+each layer above the base the same again, with the base's vectors. With a picture given it is the encoder's
+road, without one the decoder's; both run the very same code.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from nvc.models.layers import Pointwise, blocks, downsample, upsample_to
 from nvc.models.motion_coder import MotionCoder
 from nvc.models.picture_coder import (
     N_DEPTH,
+    LowerLayer,
     Picture,
     PictureCoder,
     Prediction,
@@ -26,15 +29,17 @@ from nvc.models.picture_coder import (
 from nvc.models.quantiser import Port
 from nvc.models.warp import pool_vectors, round_through, warp_features, warp_picture
 
+AnyPort = TypeVar("AnyPort", bound=Port, covariant=True)
+
 
 @dataclass(frozen=True)
-class Ports:
-    """One port for each substream of a frame."""
+class Ports(Generic[AnyPort]):
+    """One port for each latent of a layer of a frame."""
 
-    hyper: Port
-    latent: Port
-    motion_hyper: Port
-    motion: Port
+    hyper: AnyPort
+    latent: AnyPort
+    motion_hyper: AnyPort
+    motion: AnyPort
 
 
 class TemporalContexts(nn.Module):
@@ -81,28 +86,55 @@ class Codec(nn.Module):
         self.inter = PictureCoder(config, predicts=True)
 
     def code_intra(
-        self, x: Picture | None, size: tuple[int, int, int], qp: Tensor, ports: Ports
+        self,
+        x: Picture | None,
+        size: tuple[int, int, int],
+        qp: Tensor,
+        ports: Ports[Port],
+        lower: LowerLayer | None = None,
     ) -> Reference:
         """Code a picture by itself; x is None in a decoder. size: batch, height, width, multiples of 16."""
-        picture, features, state = self.intra(x, None, size, qp, ports.hyper, ports.latent)
+        picture, features, state, u_hat = self.intra(x, None, size, qp, ports.hyper, ports.latent, lower)
         b, h, w = size
         vectors = torch.zeros(b, h // 8, w // 8, 2, device=qp.device)
-        return Reference(self.finish(picture), features, state, vectors)
+        return Reference(self.finish(picture), features, state, vectors, u_hat)
+
+    def code_vectors(
+        self, vectors: Tensor | None, reference: Reference, qp: Tensor, ports: Ports[Port]
+    ) -> Tensor:
+        """Code the vectors of a picture, or decode them when they are None.
+
+        vectors: [b, h/8, w/8, 2] float32 in 1/16 luma pixel. qp: int64 [b, 1, 1]. Returns what a decoder has.
+        """
+        return self.motion(vectors, reference.vectors, qp, ports.motion_hyper, ports.motion)
 
     def code_inter(
-        self, x: Picture | None, vectors: Tensor | None, reference: Reference, qp: Tensor, ports: Ports
+        self,
+        x: Picture | None,
+        vectors: Tensor,
+        reference: Reference,
+        qp: Tensor,
+        ports: Ports[Port],
+        lower: LowerLayer | None = None,
     ) -> Reference:
-        """Code a picture given the frame before it; x and vectors are None in a decoder."""
-        vectors = self.motion(vectors, reference.vectors, qp[:, :1, :1], ports.motion_hyper, ports.motion)
-        return self.code_predicted(x, self.predict(reference, vectors), vectors, qp, ports)
+        """Code a picture given the frame before it and decoded vectors; x is None in a decoder."""
+        return self.code_predicted(x, self.predict(reference, vectors), vectors, qp, ports, lower)
 
     def code_predicted(
-        self, x: Picture | None, prediction: Prediction, vectors: Tensor, qp: Tensor, ports: Ports
+        self,
+        x: Picture | None,
+        prediction: Prediction,
+        vectors: Tensor,
+        qp: Tensor,
+        ports: Ports[Port],
+        lower: LowerLayer | None = None,
     ) -> Reference:
-        """What follows motion in `code_inter`."""
+        """What follows motion compensation in `code_inter`."""
         b, h, w = prediction.picture[0].shape
-        picture, features, state = self.inter(x, prediction, (b, h, w), qp, ports.hyper, ports.latent)
-        return Reference(self.finish(picture), features, state, vectors)
+        picture, features, state, u_hat = self.inter(
+            x, prediction, (b, h, w), qp, ports.hyper, ports.latent, lower
+        )
+        return Reference(self.finish(picture), features, state, vectors, u_hat)
 
     def predict(self, reference: Reference, vectors: Tensor) -> Prediction:
         """Bring what the last frame left to where things are now."""

@@ -9,6 +9,7 @@ hyperprior; He et al. 2021, checkerboard; Li et al. 2023, quadtree partition.)
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from nvc.models.layers import Block, Pointwise, blocks, downsample, upsample_to
 from nvc.models.quantiser import LOG_SCALE_STEP, SCALE_MIN, CodingPort, Port
 
 if TYPE_CHECKING:
-    from nvc.kernels.latents import PackedParts
+    from nvc.kernels.latents import PackedParts, Parts
 
 N_KNOTS = 8
 N_PARTS = 4
@@ -66,6 +67,29 @@ class QpTable(nn.Module):
         self.fixed: Tensor
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """What is known of a latent before it is coded; all [b, h, w, n].
+
+    low, high: between which every mean is moved, in quantiser steps. row: the highest table row, a whole
+    number in float32.
+    """
+
+    low: Tensor
+    high: Tensor
+    row: Tensor
+
+    def of_part(self, index: int, parts: Parts) -> Bounds:
+        """The bounds of a part's elements, [h, w, n / 4] each, in coding order."""
+        low, high, row = (
+            torch.from_numpy(parts.elements(index, b[0].numpy())) for b in (self.low, self.high, self.row)
+        )
+        return Bounds(low, high, row)
+
+    def move(self, mean: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(mean, self.low), self.high)
+
+
 class Modulation(nn.Module):
     """Scale and shift features by qp: how one network serves all rates."""
 
@@ -105,12 +129,19 @@ class LatentCoder(nn.Module):
         self.parameters_of_part = nn.ModuleList(Pointwise(width, 2 * n, silent=True) for _ in range(N_PARTS))
 
     def forward(
-        self, y: Tensor | None, conditioning: Tensor, qp: Tensor, hyper_port: Port, port: Port
+        self,
+        y: Tensor | None,
+        conditioning: Tensor,
+        qp: Tensor,
+        hyper_port: Port,
+        port: Port,
+        bounds: Bounds | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Code y, or decode it when it is None.
 
         y: [b, h, w, n]; conditioning: [b, h, w, width], added to what the hyperprior says; qp: int64
-        [b, 1, 1] or [b, h, w]. Returns the decoded latent and the same in quantiser steps.
+        [b, 1, 1] or [b, h, w]; bounds: what a lower layer knows of y. Returns the decoded latent and the same
+        in quantiser steps.
         """
         step = self.step(qp)
         u = None if y is None else y / step
@@ -125,7 +156,7 @@ class LatentCoder(nn.Module):
         features = self.prior(self.modulation(hyper + conditioning, qp))
         first_scale = self.first_scale(qp)
         if isinstance(port, CodingPort) and self._fits_kernels(features):
-            u_hat = self._code_parts(u, features, first_scale, port)
+            u_hat = self._code_parts(u, features, first_scale, port, bounds)
             return u_hat * step, u_hat
         part = parts_of(h, w, first_scale.shape[-1], conditioning.device)
         u_hat = torch.zeros_like(conditioning[..., :1])
@@ -133,7 +164,10 @@ class LatentCoder(nn.Module):
             if index:
                 features = self.spatial_prior(features + self.spatial_enter(with_magnitude(u_hat)))
             scale, mean = parameters(features).chunk(2, dim=-1)
-            u_hat = u_hat + port.code(u, mean, first_scale + scale, part == index)
+            scale = first_scale + scale
+            if bounds is not None:
+                scale, mean = torch.minimum(scale, bounds.row), bounds.move(mean)
+            u_hat = u_hat + port.code(u, mean, scale, part == index)
         return u_hat * step, u_hat
 
     def _fits_kernels(self, features: Tensor) -> bool:
@@ -153,7 +187,12 @@ class LatentCoder(nn.Module):
         return pack_parts(parameters, enter, self.step.knots.shape[1])
 
     def _code_parts(
-        self, u: Tensor | None, features: Tensor, first_scale: Tensor, port: CodingPort
+        self,
+        u: Tensor | None,
+        features: Tensor,
+        first_scale: Tensor,
+        port: CodingPort,
+        bounds: Bounds | None,
     ) -> Tensor:
         """What `forward` does for the parts, each on its own elements alone."""
         from nvc.kernels.latents import Parts
@@ -163,6 +202,9 @@ class LatentCoder(nn.Module):
             if index:
                 features = self.spatial_prior(features)
             rows, means = map(torch.from_numpy, parts.parameters(index, features[0].numpy()))
+            if bounds is not None:
+                known = bounds.of_part(index, parts)
+                rows, means = torch.minimum(rows, known.row.to(rows.dtype)), known.move(means)
             own = None if u is None else torch.from_numpy(parts.elements(index, u[0].numpy())).flatten()
             values = port.code_selected(own, means.flatten(), rows.flatten()).reshape(means.shape)
             features = torch.from_numpy(parts.put(index, values.numpy(), features[0].numpy()))[None]

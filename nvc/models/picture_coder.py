@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nvc import kernels
 from nvc.models.config import CodecConfig
-from nvc.models.latent_coder import LatentCoder, Modulation, uniform_steps, with_magnitude
+from nvc.models.latent_coder import Bounds, LatentCoder, Modulation, uniform_steps, with_magnitude
 from nvc.models.layers import (
     Pointwise,
     blocks,
@@ -38,6 +38,12 @@ QP_PER_DOUBLING = 12.0
 # Finer for chroma, and more so at high qp: a decibel there costs few bits (as other codecs' chroma qp).
 QP_PER_CHROMA_DOUBLING = 14.75
 
+# Of a lower layer: how far from its coefficients they may be, in its steps, and the table row that goes with
+# it, where it sent a symbol and where it did not.
+SENT_REACH, SILENT_REACH = 0.1, 0.65
+SENT_ROW, SILENT_ROW = 9.0, 11.0
+ROWS_PER_QP, ROWS_PER_QP_CHROMA = 132 / 256, 107 / 256  # ln 2 / doubling / LOG_SCALE_STEP
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -56,12 +62,22 @@ class Prediction:
 @dataclass(frozen=True)
 class Reference:
     """What a decoded frame leaves for the next: its picture, features at 1/8, long-term state at 1/16 and
-    the vectors [b, h/8, w/8, 2] it was predicted with, in 1/16 luma pixel."""
+    the vectors [b, h/8, w/8, 2] it was predicted with, in 1/16 luma pixel. For the layer above, its latent
+    u_hat [b, h/16, w/16, n_latent] in quantiser steps."""
 
     picture: Picture
     features: Tensor
     state: Tensor
     vectors: Tensor
+    u_hat: Tensor
+
+
+@dataclass(frozen=True)
+class LowerLayer:
+    """What a layer knows of a frame from the one below it. qp: as of PictureCoder.forward."""
+
+    reference: Reference
+    qp: Tensor
 
 
 def to_depth(picture: Picture) -> Tensor:
@@ -107,6 +123,10 @@ class PictureCoder(nn.Module):
         is_chroma = self.transform.kept >= LUMA_BLOCK**2
         spread = (10.0 if predicts else 40.0) / (0.05 + frequency) * torch.where(is_chroma, 0.3, 1.0) * 0.1
         doubling = torch.where(is_chroma, QP_PER_CHROMA_DOUBLING, QP_PER_DOUBLING)
+        self.register_buffer(
+            "rows_per_qp", torch.where(is_chroma, ROWS_PER_QP_CHROMA, ROWS_PER_QP), persistent=False
+        )
+        self.rows_per_qp: Tensor
         steps = uniform_steps(FINEST_STEP, doubling)
         self.latent_coder = LatentCoder(steps, spread, config.n_hyper, w16, config.depth_prior)
 
@@ -140,11 +160,13 @@ class PictureCoder(nn.Module):
         qp: Tensor,
         hyper_port: Port,
         port: Port,
-    ) -> tuple[Picture, Tensor, Tensor]:
+        lower: LowerLayer | None = None,
+    ) -> tuple[Picture, Tensor, Tensor, Tensor]:
         """Code picture x, or decode it when it is None.
 
-        size: batch, height and width (multiples of 16). qp: int64 [b, 1, 1] or [b, h/16, w/16]. Returns
-        the decoded picture, not yet clipped or rounded, its features and the new long-term state.
+        size: batch, height and width (multiples of 16). qp: int64 [b, 1, 1] or [b, h/16, w/16]. lower: what
+        is decoded of it already. Returns the decoded picture, not yet clipped or rounded, its features, the
+        new long-term state, and the latent in quantiser steps.
         """
         b, height, width = size
         predicted: Tensor | float = 0.0
@@ -158,8 +180,25 @@ class PictureCoder(nn.Module):
         y = None
         if x is not None:
             y = self.transform(x) - predicted + self.analyse(x, prediction, qp)
-        y_hat, u_hat = self.latent_coder(y, conditioning, qp, hyper_port, port)
-        return self.synthesise(predicted + y_hat, u_hat, prediction, qp)
+        bounds = None if lower is None else self._bounds(lower, predicted, qp)
+        y_hat, u_hat = self.latent_coder(y, conditioning, qp, hyper_port, port, bounds)
+        return *self.synthesise(predicted + y_hat, u_hat, prediction, qp), u_hat
+
+    def _bounds(self, lower: LowerLayer, predicted: Tensor | float, qp: Tensor) -> Bounds:
+        """Where the layer below has the coefficients of the latent, seen from this layer's prediction.
+
+        A coefficient is not far from what the lower layer decoded, closer where it sent a symbol than where
+        it had nothing to say; within that, this layer's own prediction is the better guess. (Rose and
+        Regunathan, "Toward optimality in scalable predictive coding", IEEE Trans. Image Processing 10(7),
+        2001.)
+        """
+        step, lower_step = self.latent_coder.step(qp), self.latent_coder.step(lower.qp)
+        is_sent = lower.reference.u_hat.abs() > 0.5
+        reach = torch.where(is_sent, SENT_REACH, SILENT_REACH) * (lower_step / step)
+        centre = (self.transform(lower.reference.picture) - predicted) / step
+        finer = (lower.qp - qp)[..., None] * self.rows_per_qp
+        row = (torch.where(is_sent, SENT_ROW, SILENT_ROW) + finer).floor()
+        return Bounds(centre - reach, centre + reach, row)
 
     def analyse(self, x: Picture, prediction: Prediction | None, qp: Tensor) -> Tensor:
         """What the analysis network adds to the transformed residual (encoder only)."""

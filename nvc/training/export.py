@@ -29,11 +29,13 @@ CALIBRATION_ROUNDS = 6
 COUNTED_SIZES = 256
 
 
-def encoder_ports() -> Ports:
+def encoder_ports() -> Ports[EncoderPort]:
     return Ports(EncoderPort(), EncoderPort(LATENT_THRIFT), EncoderPort(), EncoderPort(MOTION_THRIFT))
 
 
-def code_clips(codec: Codec, cache: Cache, crop: int, rounds: int, batch: int = 2) -> Iterator[Ports]:
+def code_clips(
+    codec: Codec, cache: Cache, crop: int, rounds: int, batch: int = 2
+) -> Iterator[Ports[EncoderPort]]:
     """Code training clips at every few qp, over short chains; yields what each frame's ports hold."""
     flow = FlowEstimator()
     sampler = iter(Sampler(cache, crop, CALIBRATION_FRAMES, batch, seed=99))
@@ -49,16 +51,16 @@ def code_clips(codec: Codec, cache: Cache, crop: int, rounds: int, batch: int = 
                 reference = codec.code_intra(x, (b, height, width), qp, ports)
             else:
                 vectors = sample.fitted_vectors(index, reference.picture[0], qp, flow)
+                vectors = codec.code_vectors(vectors, reference, qp, ports)
                 reference = codec.code_inter(x, vectors, reference, qp, ports)
             yield ports
 
 
-def count_symbols(frames: Iterable[Ports]) -> npt.NDArray[np.int64]:
+def count_symbols(frames: Iterable[Ports[EncoderPort]]) -> npt.NDArray[np.int64]:
     """How often symbols of each magnitude are coded with each table row; [N_SCALES, COUNTED_SIZES]."""
     counts = np.zeros((N_SCALES, COUNTED_SIZES), np.int64)
     for ports in frames:
         for port in (ports.hyper, ports.latent, ports.motion_hyper, ports.motion):
-            assert isinstance(port, EncoderPort)
             for symbols, rows in port.groups:
                 sizes = symbols.abs().clamp(max=COUNTED_SIZES - 1)
                 np.add.at(counts, (rows.numpy(), sizes.numpy()), 1)
@@ -82,7 +84,13 @@ def decode_kmac_per_pixel(config: CodecConfig) -> tuple[float, float]:
         reference = codec.code_intra(x, (1, side, side), qp, encoder_ports())
     vectors = torch.zeros(1, side // 8, side // 8, 2)
     intra = total(lambda c: void(c.code_intra(x, (1, side, side), qp, encoder_ports())))
-    inter = total(lambda c: void(c.code_inter(x, vectors, reference, qp, encoder_ports())))
+
+    def code_inter(codec: Codec) -> None:
+        ports = encoder_ports()
+        decoded = codec.code_vectors(vectors, reference, qp, ports)
+        codec.code_inter(x, decoded, reference, qp, ports)
+
+    inter = total(code_inter)
     return intra, inter
 
 

@@ -20,7 +20,7 @@ from nvc.gop import qp_offset
 from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, N_QP
 from nvc.models.picture_coder import Picture, Reference
-from nvc.models.quantiser import MOTION_THRIFT, TrainingPort
+from nvc.models.quantiser import MOTION_THRIFT, Port, TrainingPort
 from nvc.training.checkpoint import read_checkpoint, read_start, save_checkpoint, set_parameters
 from nvc.training.data import Batch, Cache, Sampler, prefetch
 from nvc.training.objective import balance_table, block_distortion, draw_qp, lambda_table, luma_psnr_db
@@ -266,7 +266,7 @@ class Trainer:
                 yield cost, luma_psnr_db(x, reference.picture)
 
     def _cost(
-        self, x: Picture, decoded: Picture, predicted: Picture | None, qp: Tensor, ports: Ports
+        self, x: Picture, decoded: Picture, predicted: Picture | None, qp: Tensor, ports: Ports[Port]
     ) -> FrameCost:
         n_pixels = x[0].shape[1] * x[0].shape[2]
         bpp = {}
@@ -306,7 +306,11 @@ def detach(reference: Reference) -> Reference:
     """Cut a reference off from the gradients of the frames before it."""
     y, u, v = (plane.detach() for plane in reference.picture)
     return Reference(
-        (y, u, v), reference.features.detach(), reference.state.detach(), reference.vectors.detach()
+        (y, u, v),
+        reference.features.detach(),
+        reference.state.detach(),
+        reference.vectors.detach(),
+        reference.u_hat.detach(),
     )
 
 

@@ -27,7 +27,9 @@ def run_codec(codec: Codec) -> None:
         qp = torch.full((1, 1, 1), qp_value)
         reference = codec.code_intra((y, u, v), (1, 64, 96), qp, encoder_ports())
         vectors = torch.randn(1, 8, 12, 2, generator=generator) * 30
-        codec.code_inter((y, u, v), vectors, reference, qp, encoder_ports())
+        ports = encoder_ports()
+        vectors = codec.code_vectors(vectors, reference, qp, ports)
+        codec.code_inter((y, u, v), vectors, reference, qp, ports)
 
 
 def perturb(codec: Codec) -> None:

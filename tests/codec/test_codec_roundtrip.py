@@ -29,7 +29,7 @@ def encode(clip: list[Frame], **settings: object) -> tuple[Encoder, list[Encoded
 
 
 def decode(encoder: Encoder, coded: list[EncodedFrame], coder: FrameCoder) -> list[Frame]:
-    return [coder.decode(c.packet) for c in coded]
+    return [coder.decode(c.packet)[-1] for c in coded]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (17, 31), (265, 265), (416, 240), (15, 130)])

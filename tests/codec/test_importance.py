@@ -55,7 +55,6 @@ def test_smooth_blocks_are_better_and_maps_do_not_flicker() -> None:
     assert offsets is not None
     assert offsets[:, :5].mean() < -1
     assert offsets[:, 7:].mean() > 1
-    assert offsets[0, 0] == 0  # motion has the qp of the frame
     dithered = frame.y ^ np.random.default_rng(3).integers(0, 2, frame.y.shape, np.uint8)
     np.testing.assert_array_equal(mapper.next_map(Frame(dithered, frame.u, frame.v, 1, 1)), offsets)
 

@@ -31,6 +31,7 @@ class Golden:
     keyint: int
     has_maps: bool = False
     stands_still: bool = False
+    layers: int = 1
 
 
 GOLDEN = (
@@ -41,6 +42,7 @@ GOLDEN = (
     Golden("v2_one_pixel", 1, 1, 3, 30, -1),
     Golden("v2_maps", 90, 64, 8, 34, 6, has_maps=True),
     Golden("v2_repeat", 64, 48, 9, 30, -1, stands_still=True),
+    Golden("v2_layers", 80, 64, 6, 16, 4, layers=3),
 )
 
 
@@ -62,7 +64,9 @@ def make(golden: Golden) -> list[str]:
     clip = natural_clip(golden.width, golden.height, golden.n_frames, seed=11)
     if golden.stands_still:  # from the second to the seventh frame
         clip = [replace(clip[1], pts=f.pts) if 1 < f.pts < 7 else f for f in clip]
-    config = EncoderConfig(model="tiny", qp=golden.qp, keyint=golden.keyint, scene_cut=False)
+    config = EncoderConfig(
+        model="tiny", qp=golden.qp, layers=golden.layers, keyint=golden.keyint, scene_cut=False
+    )
     encoder = Encoder(config, golden.width, golden.height)
     header = StreamHeader(
         model_id=encoder.model_id,
@@ -71,6 +75,7 @@ def make(golden: Golden) -> list[str]:
         height=golden.height,
         time_base=Fraction(1, 25),
         is_still=golden.n_frames == 1,
+        layers=encoder.layers,
     )
     checksums = []
     with open(HERE / f"{golden.name}.nvc", "wb") as file, StreamWriter(file, header) as writer:
