@@ -57,7 +57,7 @@ class GopHeader:
 class Substream:
     """One entropy-coded payload of a frame.
 
-    `intact` is False if its CRC-32 differs (StreamReader with strict=False).
+    `intact` is False if its CRC differs (StreamReader with strict=False).
     """
 
     payload: bytes

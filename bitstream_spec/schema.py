@@ -171,6 +171,7 @@ TRAILER = Struct(
 )
 
 CRC_LENGTH: Final = 4
+SHORT_CRC_LENGTH: Final = 2
 MIN_GOP_LENGTH: Final = 1 + 1 + 1 + 1 + 1 + CRC_LENGTH
 MAX_GOP_LENGTH: Final = 5 + 5 + 9 + 5 + 1 + CRC_LENGTH
 """What writers use: variable-length integers of 32 bits, and of 63 bits with the sign."""
@@ -215,14 +216,14 @@ def unseal(data: bytes, where: str) -> bytes:
     return content
 
 
-def seal_unit_header(data: bytes) -> bytes:
-    """Append the CRC-16 of a unit header; it is short because it stands before every frame."""
-    return data + binascii.crc_hqx(data, 0xFFFF).to_bytes(2, "little")
+def seal_short(data: bytes) -> bytes:
+    """Append a CRC-16: of what stands in every frame, where four bytes would be felt."""
+    return data + binascii.crc_hqx(data, 0xFFFF).to_bytes(SHORT_CRC_LENGTH, "little")
 
 
 def unseal_unit_header(data: bytes, where: str) -> bytes:
     """Check and remove the CRC-16 of a unit header."""
-    if seal_unit_header(data[:-2]) != data:
+    if seal_short(data[:-2]) != data:
         raise CorruptStream(f"{where}: checksum of its header differs, the bytes were damaged")
     return data[:-2]
 

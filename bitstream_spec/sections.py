@@ -148,7 +148,7 @@ def build_unit_header(kind: int, length: int) -> bytes:
     """Build the header of a unit with a body of `length` bytes."""
     if length > schema.MAX_UNIT_LENGTH:
         raise ValueError(f"invalid unit length {length} (expected up to {schema.MAX_UNIT_LENGTH})")
-    return schema.seal_unit_header(schema.build(schema.UNIT_HEADER, {"kind": kind, "length": length}))
+    return schema.seal_short(schema.build(schema.UNIT_HEADER, {"kind": kind, "length": length}))
 
 
 def parse_unit_header(data: bytes, where: str) -> tuple[int, int]:
@@ -198,7 +198,7 @@ def build_frame(packet: FramePacket, expected_pts: int, expected_duration: int) 
     header = schema.build(schema.FRAME_HEADER, fields, n_layers=len(packet.checksums))
     quality_map = packet.quality_map.payload if packet.quality_map else b""
     base, *upper = (part.payload for part in packet.layers)
-    return b"".join((schema.seal(header + quality_map + base), *map(schema.seal, upper)))
+    return b"".join((schema.seal(header + quality_map + base), *map(schema.seal_short, upper)))
 
 
 def frame_unit_bytes(packet: FramePacket) -> int:
@@ -219,8 +219,8 @@ def parse_frame(
 
     def convert(fields: Any) -> FramePacket:
         coding = fields.coding
-        n_sealed = 1 + coding.n_upper_layers
-        rest = len(body) - fields.size - sum(fields.lengths) - schema.CRC_LENGTH * n_sealed
+        n_crc_bytes = schema.CRC_LENGTH + schema.SHORT_CRC_LENGTH * coding.n_upper_layers
+        rest = len(body) - fields.size - sum(fields.lengths) - n_crc_bytes
         if rest < 0:
             raise CorruptStream(
                 f"{where}: header and substreams are longer than the unit of {len(body)} bytes"
@@ -236,8 +236,8 @@ def parse_frame(
         layers = [Substream(body[base_end - lengths[0] : base_end])]
         start = base_end + schema.CRC_LENGTH
         for length in lengths[1:]:
-            payload, end = body[start : start + length], start + length + schema.CRC_LENGTH
-            layers.append(Substream(payload, schema.seal(payload) == body[start:end]))
+            payload, end = body[start : start + length], start + length + schema.SHORT_CRC_LENGTH
+            layers.append(Substream(payload, schema.seal_short(payload) == body[start:end]))
             start = end
         return FramePacket(
             frame_type=FrameType(coding.frame_type),

@@ -34,7 +34,7 @@ def sealed(text: str) -> bytes:
 def test_checksums_are_the_named_ones() -> None:
     # The check values that catalogues of CRCs give for this input.
     assert schema.seal(b"123456789")[-4:] == (0xCBF43926).to_bytes(4, "little")
-    assert schema.seal_unit_header(b"123456789")[-2:] == (0x29B1).to_bytes(2, "little")
+    assert schema.seal_short(b"123456789")[-2:] == (0x29B1).to_bytes(2, "little")
 
 
 def test_unit_header() -> None:
@@ -82,7 +82,7 @@ def test_frame() -> None:
     layers = Substream(b"base"), Substream(b"upper")
     packet = FramePacket(FrameType.P, 1300, 200, 63, True, (1, 2, 0x103), layers, Substream(b"map"))
     header = "77 3f  d7 04  c8 01  01 00 02 00 03 01  03 04"
-    data = sealed(header + b"mapbase".hex()) + sealed(b"upper".hex())
+    data = sealed(header + b"mapbase".hex()) + schema.seal_short(b"upper")
     assert sections.build_frame(packet, 1600, 100) == data
     assert sections.parse_frame(data, "frame 0", 3, 1600, 100) == packet
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stream_samples import HEADER, ITEMS, build, read
 
 from bitstream_spec import CorruptStream, FramePacket, GopHeader, StreamError, StreamReader, TruncatedStream
-from bitstream_spec.schema import CRC_LENGTH, FRAME_UNIT, IGNORABLE, PREAMBLE_LENGTH
+from bitstream_spec.schema import FRAME_UNIT, IGNORABLE, PREAMBLE_LENGTH, SHORT_CRC_LENGTH
 from bitstream_spec.sections import build_stream_header, build_unit_header
 
 SAMPLE = build()
@@ -60,7 +60,7 @@ def test_every_flipped_byte_is_noticed_or_flagged() -> None:
         assert [part.intact for frame in frames for part in frame.substreams].count(False) == 1
         n_flagged += 1
     upper = [item.layers[1].payload for item in ITEMS if isinstance(item, FramePacket)]
-    assert n_flagged == sum(len(payload) + CRC_LENGTH for payload in upper)
+    assert n_flagged == sum(len(payload) + SHORT_CRC_LENGTH for payload in upper)
 
 
 def test_damaged_layer_is_named() -> None:

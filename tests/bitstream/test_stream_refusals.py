@@ -128,7 +128,7 @@ def patched_frame(offset: int, new: int) -> bytes:
 def three_layers() -> bytes:
     """An I frame with one layer more than the stream has."""
     head = b"\x0a\x20" + bytes(4) + b"\0\0"
-    return build_unit(schema.FRAME_UNIT, schema.seal(head) + schema.seal(b"") * 2)
+    return build_unit(schema.FRAME_UNIT, schema.seal(head) + schema.seal_short(b"") * 2)
 
 
 # Offsets: coding 0, qp 1, checksums 2, length of the quality map 6.
