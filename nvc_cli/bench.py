@@ -102,6 +102,13 @@ def _anchor_qps(
 @click.option(
     "--qps", callback=_qps, default="4,12,20,28,36,44", show_default=True, help="Quality settings of nvc."
 )
+@click.option(
+    "--layers",
+    type=options.LAYERS,
+    default=1,
+    show_default=True,
+    help="Measure a stream of so many layers, too, and each prefix of it.",
+)
 @click.option("--no-nvc", is_flag=True, help="Measure the anchors only.")
 @options.frames_option
 @click.option("--keyint", type=int, default=-1, show_default=True, help="Frames from keyframe to keyframe.")
@@ -124,6 +131,7 @@ def bench(
     protocols: tuple[str, ...],
     references: tuple[str, ...],
     qps: tuple[int, ...],
+    layers: int,
     no_nvc: bool,
     n_frames: int | None,
     keyint: int,
@@ -151,7 +159,8 @@ def bench(
     inside = {name: values for name, values in anchor_qps.items() if name not in outside}
     codecs: list[library.BenchCodec] = [*library.select_anchors(anchors, protocols, inside), *external]
     if not no_nvc:
-        codecs.append(library.make_nvc_codec(model, qps, preset, device, threads))
+        own = library.make_nvc_codec(model, qps, preset, device, threads)
+        codecs += [own, *(own.layered(layers) if layers > 1 else [])]
     plan = library.Plan(clips, tuple(codecs), out, n_frames, keyint, jobs)
     with _BenchProgress(quiet) as progress:
         outcome = library.benchmark(plan, library.load_references(), references, progress.show, missing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ _NOT_CODING = {"bench", "training"}
 
 @dataclass(frozen=True)
 class NvcCodec(BenchCodec):
-    """The encoder with one model and preset. `id` tells the weights and the program apart from others."""
+    """The encoder with one model and preset. `id` tells the weights and the program apart from others.
+
+    layers: of the stream that is made; prefix: of the one that is measured, which has the lowest of them.
+    """
 
     name: str
     id: str
@@ -34,6 +37,8 @@ class NvcCodec(BenchCodec):
     kmac_per_pixel_inter: float | None = None
     parameters: int | None = None
     protocol: str = LOW_DELAY
+    layers: int = 1
+    prefix: int = 1
 
     @property
     def version(self) -> str:
@@ -41,10 +46,28 @@ class NvcCodec(BenchCodec):
 
     def settings(self, qp: int, keyint: int) -> str:
         where = f"--device {self.device} --threads {self.threads}"
-        return (
+        command = (
             f"nvc encode --model {self.model} --preset {self.preset} --qp {qp} --keyint {keyint} "
             f"--no-scene-cut {where}"
         )
+        if self.layers > 1:
+            command += f" --layers {self.layers}, {self.prefix} of them kept"
+        return command
+
+    def layered(self, n_layers: int) -> list[NvcCodec]:
+        """The same encoder making layers: the measure of each prefix of them."""
+        name = f"{self.name}_layers{n_layers}"
+        return [
+            replace(
+                self,
+                name=name if prefix == n_layers else f"{name}_first{prefix}",
+                layers=n_layers,
+                prefix=prefix,
+                kmac_per_pixel_intra=None,
+                kmac_per_pixel_inter=None,
+            )
+            for prefix in range(1, n_layers + 1)
+        ]
 
     def kmac_per_pixel(self, n_frames: int, keyint: int) -> float | None:
         intra, inter = self.kmac_per_pixel_intra, self.kmac_per_pixel_inter
@@ -63,6 +86,7 @@ class NvcCodec(BenchCodec):
         config = nvc.EncoderConfig(
             model=self.model,
             qp=qp,
+            layers=self.layers,
             keyint=keyint,
             scene_cut=False,
             preset=self.preset,
@@ -72,6 +96,9 @@ class NvcCodec(BenchCodec):
         encode, decode = Stopwatch(), Stopwatch()
         with encode:
             nvc.encode(source, stream, config)
+        if self.prefix < self.layers:
+            whole, stream = stream, folder / "extracted.nvc"
+            nvc.extract(whole, stream, layers=self.prefix)
         frames = self._decode(stream, folder / "decoded.y4m", decode)
         return Coded(stream.stat().st_size, _packet_sizes(stream), frames, encode, decode)
 

@@ -136,3 +136,16 @@ def test_nvc_is_measured_by_its_files(clip_file: Path, tmp_path: Path, tiny: str
     assert fine.size_bytes > coarse.size_bytes
     assert sum(frame.size_bytes or 0 for frame in fine.frames) < fine.size_bytes  # the rest is headers
     assert fine.decode_peak_mib is None or fine.decode_peak_mib > 10
+
+
+def test_layers_are_measured_by_their_files(clip_file: Path, tmp_path: Path, tiny: str) -> None:
+    codecs = make_nvc_codec(tiny, (20,), "fast", "cpu", 1).layered(2)
+    base, stack = (progress.row for progress in run(Plan((clip_file,), tuple(codecs), tmp_path)))
+    assert (base.error, stack.error) == ("", "")
+    assert (base.codec, stack.codec) == ("nvc_tiny_fast_layers2_first1", "nvc_tiny_fast_layers2")
+    assert base.size_bytes is not None
+    assert stack.size_bytes is not None
+    assert base.psnr_db is not None
+    assert stack.psnr_db is not None
+    assert base.size_bytes < 0.7 * stack.size_bytes
+    assert base.psnr_db < stack.psnr_db - 2

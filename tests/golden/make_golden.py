@@ -42,7 +42,7 @@ GOLDEN = (
     Golden("v2_one_pixel", 1, 1, 3, 30, -1),
     Golden("v2_maps", 90, 64, 8, 34, 6, has_maps=True),
     Golden("v2_repeat", 64, 48, 9, 30, -1, stands_still=True),
-    Golden("v2_layers", 80, 64, 6, 16, 4, layers=3),
+    Golden("v2_layers", 64, 48, 6, 16, 4, layers=3),
 )
 
 
