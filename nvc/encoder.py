@@ -12,7 +12,7 @@ from bitstream_spec.sections import frame_unit_bytes
 from nvc.config import EncoderConfig
 from nvc.devices import use_threads
 from nvc.errors import ConfigError
-from nvc.flow import FlowEstimator
+from nvc.flow import FlowEstimator, squared_slopes
 from nvc.frame_coder import FrameCoder
 from nvc.frames import Frame, Plane
 from nvc.gop import GopSchedule
@@ -140,8 +140,9 @@ class Encoder:
     def _code(
         self, plan: FramePlan, frame_type: FrameType, qp: int, offsets: Offsets | None
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
-        vectors = None
+        vectors = slopes = None
         if plan.found is not None:
+            slopes = squared_slopes(plan.luma)
             vectors = self._flow.refine(self._coder.decoded_luma(), plan.luma, plan.found, qp)
         thrift = (LATENT_THRIFT, MOTION_THRIFT)
-        return self._coder.encode(plan.frame, frame_type, qp, vectors, thrift, offsets)
+        return self._coder.encode(plan.frame, frame_type, qp, vectors, slopes, thrift, offsets)

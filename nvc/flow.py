@@ -67,6 +67,15 @@ class FlowEstimator:
         return np.asarray(vectors * VECTOR_UNIT, np.float32)
 
 
+def squared_slopes(luma: Plane) -> Floats:
+    """Mean squared slope of luma [h, w] in each 8x8 block, along x and along y; [h/8, w/8, 2] float32."""
+    h, w = luma.shape
+    padded = np.pad(luma.astype(np.float32), 1, mode="edge")
+    slopes = (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
+    means = [(s * s).reshape(h // GRID, GRID, w // GRID, GRID).mean((1, 3)) for s in slopes]
+    return np.stack(means, -1)
+
+
 def _refine(reference: Plane, current: Plane, vectors: Floats, stiffness: float, n_steps: int) -> Floats:
     """Gauss-Newton on vectors in pixels; a vector keeps its value where a step would raise its error."""
     h, w = current.shape

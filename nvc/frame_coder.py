@@ -27,6 +27,8 @@ from nvc.models.self_test import check_arithmetic
 from nvc.models.transform import LUMA_BLOCK
 from nvc.quality_map import Offsets, build_map, clip_qps, parse_map
 
+Floats = npt.NDArray[np.float32]
+
 CENTRE = 128.0
 MOTION_BLOCK = 32  # luma samples under one 4x4 transform of vectors
 
@@ -67,21 +69,26 @@ class FrameCoder:
         frame: Frame,
         frame_type: FrameType,
         qp: int,
-        vectors: npt.NDArray[np.float32] | None = None,
+        vectors: Floats | None = None,
+        slopes: Floats | None = None,
         thrift: tuple[float, float] = (0.0, 0.0),
         offsets: Offsets | None = None,
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
         """Code a frame; returns its packet and its reconstruction by each layer.
 
         vectors: [padded height/8, padded width/8, 2] float32 in 1/16 luma pixel, from this frame to the
-        last, for a P frame. thrift: of the latent and of the motion latent, see `thrifty_round`. offsets:
-        the quality map [padded height/16, padded width/16]; None: the frame's qp everywhere.
+        last, for a P frame. slopes: the same shape, see MotionCoder; None: all alike. thrift: of the latent
+        and of the motion latent, see `thrifty_round`. offsets: the quality map [padded height/16, padded
+        width/16]; None: the frame's qp everywhere.
         """
         ports = [
             Ports(EncoderPort(), EncoderPort(thrift[0]), EncoderPort(), EncoderPort(thrift[1]))
             for _ in self.layers
         ]
-        found = None if vectors is None else torch.from_numpy(vectors)[None].to(self.device)
+        found, felt = (
+            None if field is None else torch.from_numpy(field)[None].to(self.device)
+            for field in (vectors, slopes)
+        )
         before = self._offsets_before(frame_type)
         if offsets is None:
             offsets = np.zeros_like(before)
@@ -89,7 +96,7 @@ class FrameCoder:
         if (offsets != before).any():
             quality_map = Substream(build_map(offsets, before, self.model.coder))
         with exact_arithmetic():
-            self._code(self._to_picture(frame), found, frame_type, qp, offsets, ports)
+            self._code(self._to_picture(frame), found, felt, frame_type, qp, offsets, ports)
         payloads = [
             self.model.coder.encode(
                 p.motion_hyper.groups + p.motion.groups + p.hyper.groups + p.latent.groups
@@ -138,7 +145,7 @@ class FrameCoder:
         if packet.quality_map is not None:
             offsets = parse_map(packet.quality_map.payload, offsets, self.model.coder)
         with exact_arithmetic():
-            self._code(None, None, packet.frame_type, packet.qp, offsets, ports)
+            self._code(None, None, None, packet.frame_type, packet.qp, offsets, ports)
         return self._to_frames(packet.pts, packet.duration)
 
     def _decoder_ports(self, packet: FramePacket, index: int) -> Ports[DecoderPort]:
@@ -155,6 +162,7 @@ class FrameCoder:
         self,
         x: Picture | None,
         vectors: Tensor | None,
+        slopes: Tensor | None,
         frame_type: FrameType,
         qp: int,
         offsets: Offsets,
@@ -170,7 +178,7 @@ class FrameCoder:
             before = self.state.references
             # As fine as the last layer wants them: all layers follow the same vectors.
             qps = self._qps(qp + self.layers[-1].qp_offset)
-            vectors = codec.code_vectors(vectors, self.state.references[0], qps, ports[0])
+            vectors = codec.code_vectors(vectors, self.state.references[0], qps, ports[0], slopes)
         references: list[Reference] = []
         lower = None
         for layer, layer_ports, last in zip(self.layers, ports, before, strict=False):

@@ -45,8 +45,10 @@ class BlockBitsPort(EncoderPort):
         super().__init__(thrift)
         self.block_bits = torch.zeros(n_positions)
 
-    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
-        values = super().code_selected(u, mean, rows)
+    def code_selected(
+        self, u: Tensor | None, mean: Tensor, rows: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
+        values = super().code_selected(u, mean, rows, weight)
         bits = torch.where(rows > 0, laplace_bits((values - mean).round(), rows.float()), 0.0)
         self.block_bits += bits.reshape(len(self.block_bits), -1).sum(1)  # position by position in any part
         return values

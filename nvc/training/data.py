@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nvc.flow import FlowEstimator
+from nvc.flow import FlowEstimator, squared_slopes
 
 Bytes = npt.NDArray[np.uint8]
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -150,6 +150,10 @@ class Batch:
         qps = qp.flatten(1)[:, 0].expand(len(before)).tolist()
         fitted = [flow.refine(*sample) for sample in zip(before, current, found, qps, strict=True)]
         return torch.from_numpy(np.stack(fitted))
+
+    def slopes(self, index: int) -> Tensor:
+        """Frame `index`'s squared slopes, as an encoder weighs vectors with them."""
+        return torch.from_numpy(np.stack([squared_slopes(luma) for luma in self.y[:, index]]))
 
 
 class Sampler:

@@ -51,7 +51,7 @@ def code_clips(
                 reference = codec.code_intra(x, (b, height, width), qp, ports)
             else:
                 vectors = sample.fitted_vectors(index, reference.picture[0], qp, flow)
-                vectors = codec.code_vectors(vectors, reference, qp, ports)
+                vectors = codec.code_vectors(vectors, reference, qp, ports, sample.slopes(index))
                 reference = codec.code_inter(x, vectors, reference, qp, ports)
             yield ports
 

@@ -254,9 +254,8 @@ class Trainer:
                         reference = detach(reference)
                     luma = reference.picture[0]
                     found = batch.fitted_vectors(index, luma, frame_qp, self.flow).to(self.device)
-                    vectors = self.codec.motion(
-                        found, reference.vectors, frame_qp[:, :1, :1], ports.motion_hyper, ports.motion
-                    )
+                    slopes = batch.slopes(index).to(self.device)
+                    vectors = self.codec.code_vectors(found, reference, frame_qp[:, :1, :1], ports, slopes)
                     prediction = self.codec.predict(reference, vectors)
                     predicted = prediction.picture
                     reference = self.codec.code_predicted(x, prediction, vectors, frame_qp, ports)
