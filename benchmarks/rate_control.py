@@ -45,6 +45,8 @@ of PSNR (6 Y + U + V) / 8 from one group of four frames, a turn of the cascade, 
 and their errors are of the whole file, which has no sound; a PSNR's error is in dB. Whole clips, one keyframe
 unless a scene is cut. Made by `benchmarks/rate_control.py`.
 
+![qp and PSNR of each frame of carphone under each target](rate_control.png)
+
 | clip | target | passes | wanted | got | error | kb/s | PSNR dB | base_qp_std | psnr_step_db |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """

@@ -32,6 +32,9 @@ def stream_table(info: StreamInfo) -> list[str]:
         (f"  {name}", f"{part.n_frames} frames, {part.size_bytes} bytes, avg qp {part.mean_qp:.1f}")
         for name, part in info.frame_types.items()
     ]
+    if len(info.layers) > 1:
+        offsets = " ".join(f"{layer['qp_offset']:+d}" for layer in info.layers)
+        rows.append(("layers", f"{len(info.layers)}, qp {offsets}"))
     rows += [(f"  {name}", f"{size_bytes} bytes") for name, size_bytes in info.substream_bytes.items()]
     rows.append(("rate", f"{info.bpp:.4f} bpp, {info.bitrate_kbps:.1f} kb/s without sound"))
     rows += [

@@ -58,6 +58,7 @@ def test_an_extract_decodes_like_the_lower_layers(layered: Path, tmp_path: Path,
     counted = json.loads(run("info", part, "--json").stdout)
     assert list(counted["substream_bytes"]) == [f"layer_{index}" for index in range(n_layers)]
     assert len(counted["layers"]) == 3
+    assert "3, qp +38 +18 +0" in run("info", part).output
 
 
 def test_a_damaged_upper_layer_leaves_the_lower_ones(layered: Path, tmp_path: Path) -> None:
