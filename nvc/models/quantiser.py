@@ -168,7 +168,8 @@ def thrifty_round(x: Tensor, rows: Tensor, thrift: float, weight: Tensor | None 
     """Round towards fewer bits: the next symbol is taken only if the error it saves is worth its bits.
 
     x: in quantiser steps; rows: the table rows it will be coded with. thrift 0 rounds to the nearest, 1
-    follows the exchange rate of training; weight: see Port.code. (Rate-distortion optimised quantisation, element by element.)
+    follows the exchange rate of training; weight: see Port.code. (Rate-distortion optimised quantisation,
+    element by element.)
     """
     size = x.abs()
     if not thrift:
