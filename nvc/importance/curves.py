@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nvc.flow import FlowEstimator
+from nvc.flow import FlowEstimator, squared_slopes
 from nvc.importance import BLOCK, CONTRAST_FLOOR
 from nvc.model_store import Model
 from nvc.models.codec import Ports
@@ -78,7 +78,9 @@ def measure_curves(model: Model, y: Bytes, u: Bytes, v: Bytes) -> Curves:
                     reference = model.codec.code_intra(x, (1, height, width), qp, ports)
                 else:
                     before = (reference.picture[0][0] + 128).to(torch.uint8).numpy()
-                    vectors = torch.from_numpy(flow.refine(before, y[i], found[i - 1], qp_value))[None]
+                    fitted = torch.from_numpy(flow.refine(before, y[i], found[i - 1], qp_value))[None]
+                    slopes = torch.from_numpy(squared_slopes(y[i]))[None]
+                    vectors = model.codec.code_vectors(fitted, reference, qp, ports, slopes)
                     reference = model.codec.code_inter(x, vectors, reference, qp, ports)
             bits[-1] += latent.block_bits.view(grid)
             decoded[i] = reference.picture[0][0]

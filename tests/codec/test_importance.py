@@ -20,6 +20,7 @@ from nvc.media import VideoInfo, open_output
 from nvc.media.demo import demo_clip
 from nvc.media.synthetic import natural_clip
 from nvc.model_store import Model, installed_models, load_model
+from nvc.models.codec import Codec
 from nvc.roi import QualityMapper
 from nvc.training.data import cache_for
 
@@ -114,6 +115,23 @@ def test_parts_of_blocks_add_up_to_the_loss(tiny: Model) -> None:
     assert (bits[1:] < bits[:-1]).all()
     assert (loss[1:] > loss[:-1]).all()
     assert not loss[0]
+
+
+def test_curves_are_of_frames_whose_motion_is_coded(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = natural_clip(176, 176, 2, seed=5)
+    decoded = []
+    code_inter = Codec.code_inter
+
+    def note(codec, x, vectors, *rest):  # type: ignore[no-untyped-def]
+        decoded.append(vectors)
+        return code_inter(codec, x, vectors, *rest)
+
+    monkeypatch.setattr(Codec, "code_inter", note)
+    y, u, v = (np.stack(planes) for planes in zip(*(frame.planes for frame in frames), strict=True))
+    measure_curves(tiny, y, u, v)
+    assert len(decoded) == len(QPS)
+    assert any(vectors.any() for vectors in decoded)
+    assert all(torch.equal(vectors, vectors.round()) for vectors in decoded)
 
 
 def test_curves_pass_through_their_points() -> None:
