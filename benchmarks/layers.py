@@ -16,10 +16,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import mean
 
-import bjontegaard
-
 import nvc
 from benchmarks.markdown import table
+from nvc.bench.bd import Curve, compare_curves
 from nvc.config import LAYER_QP_STEP, QP_MAX
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -53,14 +52,12 @@ def code(clip: Path, n_frames: int, qp: int, n_layers: int, folder: Path) -> lis
     return rows
 
 
-def bd_rate(anchor: list[tuple[int, float]], curve: list[tuple[int, float]]) -> float:
-    """Per cent more bytes than the anchor at equal PSNR; curves of (bytes, dB)."""
-    (a_bytes, a_db), (b_bytes, b_db) = (zip(*sorted(points), strict=True) for points in (anchor, curve))
-    return float(
-        bjontegaard.bd_rate(
-            a_bytes, a_db, b_bytes, b_db, method="akima", require_matching_points=False, min_overlap=0
-        )
-    )
+def bd_rate(clip: str, anchor: Curve, curve: Curve) -> float:
+    """Per cent more bytes than the anchor at equal PSNR."""
+    rate = compare_curves(clip, "single", "compared", sorted(anchor), sorted(curve)).bd_rate_percent
+    if rate is None:
+        raise SystemExit(f"the curves of {clip} cannot be compared")
+    return rate
 
 
 def compare(rows: list[Row]) -> tuple[float, float, float, float]:
@@ -70,14 +67,15 @@ def compare(rows: list[Row]) -> tuple[float, float, float, float]:
         return {row.qp: row for row in rows if row.layers == row.prefix == n_layers}
 
     single, double = stack(1), stack(2)
-    anchor = [(single[qp].bytes, single[qp].psnr_db) for qp in double]
-    simulcast = [
+    anchor: Curve = [(single[qp].bytes, single[qp].psnr_db) for qp in double]
+    simulcast: Curve = [
         (single[qp].bytes + single[min(qp + LAYER_QP_STEP, QP_MAX)].bytes, single[qp].psnr_db)
         for qp in double
     ]
-    curves = [[(row.bytes, row.psnr_db) for row in stack(n).values()] for n in (2, 3)]
+    two, three = ([(float(r.bytes), r.psnr_db) for r in stack(n).values()] for n in (2, 3))
+    rates = [bd_rate(rows[0].clip, anchor, curve) for curve in (two, three, simulcast)]
     base = mean(row.bytes / double[row.qp].bytes for row in rows if (row.layers, row.prefix) == (2, 1))
-    return (*(bd_rate(anchor, curve) for curve in curves), bd_rate(anchor, simulcast), 100 * base)  # type: ignore[return-value]
+    return rates[0], rates[1], rates[2], 100 * base
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -96,6 +96,12 @@ class FramePacket:
         """All of them, in the order of the stream."""
         return self.layers if self.quality_map is None else (self.quality_map, *self.layers)
 
+    @property
+    def n_whole_layers(self) -> int:
+        """How many layers from the base up are intact."""
+        broken = [index for index, layer in enumerate(self.layers) if not layer.intact]
+        return broken[0] if broken else len(self.layers)
+
     def with_layers(self, n_layers: int) -> FramePacket:
         """Drop the layers from `n_layers` up; the kept payloads and all checksums stay as they are."""
         check_range("number of layers to keep", n_layers, 1, len(self.layers))

@@ -226,10 +226,8 @@ class StreamReader(Iterator[Item]):
             raise CorruptStream(f"{where}: pts {packet.pts} after pts {self._last_pts}")
         if self.header.is_still and index:
             raise CorruptStream(f"{where}: a second frame in a still picture")
-        if self._strict:
-            for layer_id, layer in enumerate(packet.layers):
-                if not layer.intact:
-                    raise CorruptStream(f"{where}: layer {layer_id} is damaged")
+        if self._strict and packet.n_whole_layers < len(packet.layers):
+            raise CorruptStream(f"{where}: layer {packet.n_whole_layers} is damaged")
         self._gop = gop
         self._awaits_keyframe = False
         self._last_pts = packet.pts

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bitstream_spec.checks import MAX_LAYERS
 from nvc.errors import ConfigError
 
 QP_MAX = 63
 DEFAULT_QP = 32
 MAX_PASSES = 3
-MAX_LAYERS = 4
 LAYER_QP_STEP = 20  # layers closer to each other cost more together (README)
 MAX_AQ = 8
 PRESETS = ("fast", "medium", "slow")

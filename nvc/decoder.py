@@ -61,7 +61,7 @@ class Decoder:
         if packet.frame_type is FrameType.P and self._coder.state is None:
             raise CorruptStream(f"{where}: a P frame without a keyframe or a whole frame before it")
         try:
-            frames = self._coder.decode(packet.with_layers(min(n_whole_layers(packet), self._n_layers)))
+            frames = self._coder.decode(packet.with_layers(min(packet.n_whole_layers, self._n_layers)))
         except StreamError as error:
             raise type(error)(f"{where}: {error}") from error
         if self._verify:
@@ -73,9 +73,3 @@ class Decoder:
                         f"{what} differs from the encoder's: checksum {found:04x}, expected {expected:04x}"
                     )
         return frames
-
-
-def n_whole_layers(packet: FramePacket) -> int:
-    """How many layers from the base up are intact."""
-    broken = [index for index, layer in enumerate(packet.layers) if not layer.intact]
-    return broken[0] if broken else len(packet.layers)

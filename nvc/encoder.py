@@ -54,14 +54,15 @@ class EncodedFrame:
 class FramePlan:
     """What is decided on a frame before it is coded.
 
-    luma: its luma at the coded size. place: in its GOP, 0 for the keyframe. found: by `FlowEstimator.search`,
-    for a P frame.
+    luma: its luma at the coded size. place: in its GOP, 0 for the keyframe. For a P frame, found: by
+    `FlowEstimator.search`, and slopes: by `squared_slopes`.
     """
 
     frame: Frame
     luma: Plane
     place: int
     found: npt.NDArray[np.float32] | None
+    slopes: npt.NDArray[np.float32] | None
 
 
 class Encoder:
@@ -109,12 +110,12 @@ class Encoder:
         if begins_gop is None:
             begins_gop = self._schedule.begins_gop(frame.y)
         self._place = place = 0 if begins_gop else self._place + 1
-        found = None
+        found = slopes = None
         if place:
             assert self._before is not None
-            found = self._flow.search(self._before, current)
+            found, slopes = self._flow.search(self._before, current), squared_slopes(current)
         self._before = current
-        return FramePlan(frame, current, place, found)
+        return FramePlan(frame, current, place, found, slopes)
 
     def encode_planned(self, plan: FramePlan, offsets: Offsets | None = None) -> EncodedFrame:
         """Encode frames as planned, in the same order; with another qp again where the control asks."""
@@ -140,9 +141,8 @@ class Encoder:
     def _code(
         self, plan: FramePlan, frame_type: FrameType, qp: int, offsets: Offsets | None
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
-        vectors = slopes = None
+        vectors = None
         if plan.found is not None:
-            slopes = squared_slopes(plan.luma)
             vectors = self._flow.refine(self._coder.decoded_luma(), plan.luma, plan.found, qp)
         thrift = (LATENT_THRIFT, MOTION_THRIFT)
-        return self._coder.encode(plan.frame, frame_type, qp, vectors, slopes, thrift, offsets)
+        return self._coder.encode(plan.frame, frame_type, qp, vectors, plan.slopes, thrift, offsets)

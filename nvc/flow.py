@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from nvc.frames import block_means
 from nvc.models.warp import GRID, VECTOR_UNIT
 
 Plane = npt.NDArray[np.uint8]
@@ -69,11 +70,9 @@ class FlowEstimator:
 
 def squared_slopes(luma: Plane) -> Floats:
     """Mean squared slope of luma [h, w] in each 8x8 block, along x and along y; [h/8, w/8, 2] float32."""
-    h, w = luma.shape
     padded = np.pad(luma.astype(np.float32), 1, mode="edge")
     slopes = (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
-    means = [(s * s).reshape(h // GRID, GRID, w // GRID, GRID).mean((1, 3)) for s in slopes]
-    return np.stack(means, -1)
+    return np.stack([block_means(s * s, GRID) for s in slopes], -1)
 
 
 def _refine(reference: Plane, current: Plane, vectors: Floats, stiffness: float, n_steps: int) -> Floats:

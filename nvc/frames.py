@@ -11,6 +11,14 @@ import numpy.typing as npt
 Plane = npt.NDArray[np.uint8]
 
 
+def block_means(plane: npt.NDArray[np.float32], block: int) -> npt.NDArray[np.float32]:
+    """Means of a plane's blocks of `block` samples on a side; its last row and column fill the last ones."""
+    h, w = (-(-size // block) for size in plane.shape)
+    pad = (0, h * block - plane.shape[0]), (0, w * block - plane.shape[1])
+    plane = np.pad(plane, pad, mode="edge")
+    return np.asarray(plane.reshape(h, block, w, block).mean((1, 3)), np.float32)
+
+
 @dataclass(frozen=True)
 class Frame:
     """One picture, 8-bit YUV 4:2:0.

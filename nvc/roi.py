@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bitstream_spec import ColourRange
 from nvc.config import QP_MAX, EncoderConfig
-from nvc.frames import Frame, Plane
+from nvc.frames import Frame, Plane, block_means
 from nvc.importance import Importance
 from nvc.media import open_video
 from nvc.models.transform import LUMA_BLOCK
@@ -96,7 +96,7 @@ class QualityMapper:
             canvas += mask.next_offsets(width, height)
         for box in self._boxes:
             box.paint(canvas)
-        offsets = _block_means(canvas)
+        offsets = block_means(canvas, LUMA_BLOCK)
         if begins_gop:  # its map is coded without the one before
             self._texture_tiles.forget()
             self._importance_tiles.forget()
@@ -126,7 +126,7 @@ def texture_offsets(luma: Plane, strength: float) -> Floats:
     [rows, columns].
     """
     samples = luma.astype(np.float32)
-    variance = _block_means(samples * samples) - _block_means(samples) ** 2
+    variance = block_means(samples * samples, LUMA_BLOCK) - block_means(samples, LUMA_BLOCK) ** 2
     energy = np.log2(np.maximum(variance, 1.0))
     return np.asarray((energy - energy.mean()) * strength, np.float32)
 
@@ -149,17 +149,10 @@ class Tiles:
     def settle(self, wanted: Floats) -> Floats:
         """The next frame's offsets for wanted ones, both float32 [rows, columns] of blocks."""
         rows, columns = wanted.shape
-        wanted = _block_means(wanted, self._n_blocks)
+        wanted = block_means(wanted, self._n_blocks)
         tiles = np.rint(wanted / TILE_STEP) * TILE_STEP
         if self._latest is not None:
             tiles = np.where(np.abs(wanted - self._latest) < self._inertia, self._latest, tiles)
         self._latest = tiles
         spread = tiles.repeat(self._n_blocks, 0).repeat(self._n_blocks, 1)
         return np.asarray(spread[:rows, :columns], np.float32)
-
-
-def _block_means(plane: Floats, block: int = LUMA_BLOCK) -> Floats:
-    h, w = (-(-size // block) for size in plane.shape)
-    pad = (0, h * block - plane.shape[0]), (0, w * block - plane.shape[1])
-    plane = np.pad(plane, pad, mode="edge")
-    return np.asarray(plane.reshape(h, block, w, block).mean((1, 3)), np.float32)

@@ -92,9 +92,9 @@ class Progress:
     def add(self, packet: FramePacket, index: int, n_layers: int) -> None:
         """Take note of frame `index`, which was decoded by so many layers."""
         self.n_reduced_frames += n_layers < self.n_layers
-        broken = [i for i, layer in enumerate(packet.layers[: self.n_layers]) if not layer.intact]
-        if broken and self.layer_fault is None:
-            self.layer_fault = f"frame {index}: layer {broken[0]} is damaged"
+        n_whole = packet.n_whole_layers
+        if n_whole < min(self.n_layers, len(packet.layers)) and self.layer_fault is None:
+            self.layer_fault = f"frame {index}: layer {n_whole} is damaged"
         size_bytes = sum(len(part.payload) for part in packet.substreams)
         self.tally.add(packet, size_bytes)
         if self._on_frame is not None:

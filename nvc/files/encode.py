@@ -145,11 +145,6 @@ class _Coded:
     layer_psnr_db: tuple[tuple[float, float, float], ...]
     reconstruction: Frame | None
 
-    @property
-    def psnr_db(self) -> tuple[float, float, float]:
-        """Of Y, U and V by all layers."""
-        return self.layer_psnr_db[-1]
-
 
 _Facts = tuple[bytes, str, tuple[Layer, ...]]
 """Of an encoder: the id and the name of its model, and the layers."""
@@ -301,7 +296,7 @@ def _write_all(
                     qp=coded.packet.qp,
                     total_bytes=figures.video_bytes,
                     time_s=figures.tally.time_s(coded.packet.pts),
-                    psnr_db=coded.psnr_db,
+                    psnr_db=coded.layer_psnr_db[-1],
                 )
             )
     if not writer.n_frames:

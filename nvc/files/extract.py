@@ -49,9 +49,8 @@ def extract(
         for item in reader:
             if isinstance(item, FramePacket):
                 item = item.with_layers(min(layers, len(item.layers)))
-                broken = [index for index, layer in enumerate(item.layers) if not layer.intact]
-                if broken:
-                    raise CorruptStream(f"frame {writer.n_frames}: layer {broken[0]} is damaged")
+                if item.n_whole_layers < len(item.layers):
+                    raise CorruptStream(f"frame {writer.n_frames}: layer {item.n_whole_layers} is damaged")
             writer.write(item)
         writer.close()
     return ExtractSummary(

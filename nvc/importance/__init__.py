@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from nvc.frames import Plane
+from nvc.frames import Plane, block_means
+from nvc.models.transform import LUMA_BLOCK
 
 Floats = npt.NDArray[np.float32]
 
-BLOCK = 16  # luma samples on a side; the grid of quality maps
 N_SCALES = 5
 N_FEATURES = 2 * N_SCALES
 WIDTH = 16
@@ -63,28 +63,23 @@ def block_features(luma: Plane) -> Floats:
     For each scale, each half as large as the one before: the logarithm of the harmonic mean of the variances
     in the windows of SSIM, as an error costs the inverse of them; and that of the energy of detail.
     """
-    rows, columns = (-(-size // BLOCK) for size in luma.shape)
-    pad = (0, rows * BLOCK - luma.shape[0]), (0, columns * BLOCK - luma.shape[1])
+    rows, columns = (-(-size // LUMA_BLOCK) for size in luma.shape)
+    pad = (0, rows * LUMA_BLOCK - luma.shape[0]), (0, columns * LUMA_BLOCK - luma.shape[1])
     picture: Floats = np.pad(luma.astype(np.float32), pad, mode="edge")
     features = []
     for scale in range(N_SCALES):
-        block = BLOCK >> scale
+        block = LUMA_BLOCK >> scale
         if scale:
             size = columns * block, rows * block
             picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
         mean = _blur(picture)
         variance = np.maximum(_blur(picture * picture) - mean * mean, 0.0)
         detail = (picture - mean) ** 2
-        features.append(-np.log2(_block_means(1 / (2 * variance + CONTRAST_FLOOR), block)) - 7)
-        features.append(np.log2(_block_means(detail, block) + 4) - 5)
+        features.append(-np.log2(block_means(1 / (2 * variance + CONTRAST_FLOOR), block)) - 7)
+        features.append(np.log2(block_means(detail, block) + 4) - 5)
     return np.stack(features, -1) / 2
 
 
 def _blur(picture: Floats) -> Floats:
     """Average with the window of SSIM."""
     return np.asarray(cv2.GaussianBlur(picture, (11, 11), 1.5, borderType=cv2.BORDER_REPLICATE), np.float32)
-
-
-def _block_means(plane: Floats, block: int) -> Floats:
-    h, w = plane.shape
-    return np.asarray(plane.reshape(h // block, block, w // block, block).mean((1, 3)), np.float32)

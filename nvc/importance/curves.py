@@ -15,12 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvc.flow import FlowEstimator, squared_slopes
-from nvc.importance import BLOCK, CONTRAST_FLOOR
+from nvc.importance import CONTRAST_FLOOR
 from nvc.model_store import Model
 from nvc.models.codec import Ports
 from nvc.models.exact import exact_arithmetic
 from nvc.models.picture_coder import Picture
 from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT, EncoderPort, laplace_bits
+from nvc.models.transform import LUMA_BLOCK
 from nvc.training.data import Bytes
 
 QPS = (10, 20, 30, 40, 50)
@@ -60,7 +61,7 @@ def measure_curves(model: Model, y: Bytes, u: Bytes, v: Bytes) -> Curves:
     y: uint8 [n, h, w], sides multiples of 16 and at least 176. u, v: at half size.
     """
     n, height, width = y.shape
-    grid = height // BLOCK, width // BLOCK
+    grid = height // LUMA_BLOCK, width // LUMA_BLOCK
     flow = FlowEstimator()
     found = [flow.search(y[i - 1], y[i]) for i in range(1, n)]
     planes = [torch.from_numpy(plane).float() - 128 for plane in (y, u, v)]
@@ -89,7 +90,7 @@ def measure_curves(model: Model, y: Bytes, u: Bytes, v: Bytes) -> Curves:
     loss = [torch.zeros(grid)]
     for k in range(1, len(QPS)):
         change = (errors[k] - errors[k - 1]) * (gradients[k] + gradients[k - 1]) / 2
-        loss.append(loss[-1] + F.avg_pool2d(change.sum(0)[None], BLOCK)[0] * BLOCK**2)
+        loss.append(loss[-1] + F.avg_pool2d(change.sum(0)[None], LUMA_BLOCK)[0] * LUMA_BLOCK**2)
     return Curves(torch.stack(bits), torch.stack(loss))
 
 
