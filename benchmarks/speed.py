@@ -64,12 +64,12 @@ class Cost:
 
 
 def measure_command(options: list[str], n_frames: int, folder: Path, kernels: str) -> Cost:
-    """Run `nvc` with these options for one frame and for n_frames."""
-    watches = Stopwatch(), Stopwatch()
+    """Run `nvc` with these options for one frame and for n_frames, after a run that fills caches."""
+    watches = Stopwatch(), Stopwatch(), Stopwatch()
     command = ["env", f"NVC_KERNELS={kernels}", sys.executable, "-m", "nvc_cli", *options, "-y", "--quiet"]
-    for watch, n in zip(watches, (1, n_frames), strict=True):
+    for watch, n in zip(watches, (2, 1, n_frames), strict=True):
         watch.run([*command, "-n", str(n)], folder / "log", 3600)
-    first, all_ = watches
+    _, first, all_ = watches
     after = n_frames - 1
     return Cost(
         start_s=first.wall_s,
@@ -89,7 +89,7 @@ def compare_kernels(sizes: str, n_frames: int, options: list[str], quality: list
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             source, stream, decoded = folder / "clip.y4m", folder / "clip.nvc", folder / "clip.mp4"
-            _write_clip(source, width, height, n_frames)
+            write_clip(source, width, height, n_frames)
             commands = {
                 "encode": ["encode", str(source), str(stream), *quality, *options],
                 "decode": ["decode", str(stream), str(decoded), *options],
@@ -105,8 +105,8 @@ def compare_kernels(sizes: str, n_frames: int, options: list[str], quality: list
                     )
 
 
-def _write_clip(path: Path, width: int, height: int, n_frames: int) -> None:
-    """A moving scene, played forth and back, so that large ones are made soon."""
+def write_clip(path: Path, width: int, height: int, n_frames: int) -> None:
+    """Write a moving scene, played forth and back, so that large ones are made soon."""
     frames = natural_clip(width, height, min(n_frames, 9), seed=1)
     road = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
     with open_output(path, VideoInfo(width, height, Fraction(1, 25), Fraction(25))) as writer:
