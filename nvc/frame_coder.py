@@ -151,7 +151,7 @@ class FrameCoder:
     def _decoder_ports(self, packet: FramePacket, index: int) -> Ports[DecoderPort]:
         config = self.model.codec.config
         symbols = self.model.coder.decoder(packet.layers[index].payload)
-        n_symbols = self._n_symbols(LUMA_BLOCK, config.n_latent, config.n_hyper)
+        n_symbols = self._n_symbols(LUMA_BLOCK, config.n_latent + 2, config.n_hyper)  # and the modes
         if packet.frame_type is FrameType.P and not index:
             n_symbols += self._n_symbols(MOTION_BLOCK, N_MOTION, config.n_motion_hyper)
         symbols.expect(n_symbols)

@@ -98,10 +98,12 @@ class Codec(nn.Module):
         lower: LowerLayer | None = None,
     ) -> Reference:
         """Code a picture by itself; x is None in a decoder. size: batch, height, width, multiples of 16."""
-        picture, features, state, u_hat = self.intra(x, None, size, qp, ports.hyper, ports.latent, lower)
+        picture, features, state, modes, u_hat = self.intra(
+            x, None, size, qp, ports.hyper, ports.latent, lower
+        )
         b, h, w = size
         vectors = torch.zeros(b, h // 8, w // 8, 2, device=qp.device)
-        return Reference(self.finish(picture), features, state, vectors, u_hat)
+        return Reference(self.finish(picture), features, state, vectors, modes, u_hat)
 
     def code_vectors(
         self,
@@ -142,10 +144,10 @@ class Codec(nn.Module):
     ) -> Reference:
         """What follows motion compensation in `code_inter`."""
         b, h, w = prediction.picture[0].shape
-        picture, features, state, u_hat = self.inter(
+        picture, features, state, modes, u_hat = self.inter(
             x, prediction, (b, h, w), qp, ports.hyper, ports.latent, lower
         )
-        return Reference(self.finish(picture), features, state, vectors, u_hat)
+        return Reference(self.finish(picture), features, state, vectors, modes, u_hat)
 
     def predict(self, reference: Reference, vectors: Tensor) -> Prediction:
         """Bring what the last frame left to where things are now."""

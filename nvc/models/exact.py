@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nvc import kernels
+from nvc.models.block_split import BlockSplit
 from nvc.models.codec import Codec
 from nvc.models.latent_coder import QpTable
 from nvc.models.layers import product_layers
@@ -38,7 +39,7 @@ def make_exact(codec: Codec, calibrate: Callable[[Codec], None]) -> None:
 def finish_exact(codec: Codec) -> None:
     """What has no parameters: the fixed transforms; and no gradients anywhere from now on."""
     for module in codec.modules():
-        if isinstance(module, LappedTransform):
+        if isinstance(module, LappedTransform | BlockSplit):
             module.exact = True
     codec.requires_grad_(False)
     codec.eval()

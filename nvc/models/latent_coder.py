@@ -135,32 +135,45 @@ class LatentCoder(nn.Module):
         qp: Tensor,
         hyper_port: Port,
         port: Port,
-        bounds: Bounds | None = None,
         weight: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Code y, or decode it when it is None.
+    ) -> Tensor:
+        """Code y, or decode it when it is None; returns the decoded latent.
 
         y: [b, h, w, n]; conditioning: [b, h, w, width], added to what the hyperprior says; qp: int64
-        [b, 1, 1] or [b, h, w]; bounds: what a lower layer knows of y. Returns the decoded latent and the same
-        in quantiser steps.
+        [b, 1, 1] or [b, h, w]; weight: see Port.code.
         """
         step = self.step(qp)
         u = None if y is None else y / step
+        features = self.code_hyper(u, conditioning, qp, hyper_port)
+        return self.code_parts(u, features, qp, port, weight=weight) * step
+
+    def code_hyper(self, u: Tensor | None, conditioning: Tensor, qp: Tensor, port: Port) -> Tensor:
+        """Code the hyper-latent of u, in quantiser steps; returns the features `code_parts` begins with."""
         z = None if u is None else self.analyse_hyper(u)
         b, h, w, _ = conditioning.shape
         coarse = (b, (h + 1) // 2, (w + 1) // 2)
         z_scale = self.hyper_scale(qp[:, :1, :1]).expand(*coarse, -1)
         everything = torch.ones((), dtype=torch.bool, device=conditioning.device)
-        z_hat = hyper_port.code(z, torch.zeros_like(z_scale), z_scale, everything)
+        z_hat = port.code(z, torch.zeros_like(z_scale), z_scale, everything)
         hyper = upsample_to(self.hyper_up(self.hyper_synthesis(z_hat)), conditioning)
+        return self.prior(self.modulation(hyper + conditioning, qp))
 
-        features = self.prior(self.modulation(hyper + conditioning, qp))
+    def code_parts(
+        self,
+        u: Tensor | None,
+        features: Tensor,
+        qp: Tensor,
+        port: Port,
+        bounds: Bounds | None = None,
+        weight: Tensor | None = None,
+    ) -> Tensor:
+        """Code u, in quantiser steps; bounds: what a lower layer knows of it. Returns the decoded u."""
+        _, h, w, _ = features.shape
         first_scale = self.first_scale(qp)
         if isinstance(port, CodingPort) and self._fits_kernels(features):
-            u_hat = self._code_parts(u, features, first_scale, port, bounds, weight)
-            return u_hat * step, u_hat
-        part = parts_of(h, w, first_scale.shape[-1], conditioning.device)
-        u_hat = torch.zeros_like(conditioning[..., :1])
+            return self._code_parts(u, features, first_scale, port, bounds, weight)
+        part = parts_of(h, w, first_scale.shape[-1], features.device)
+        u_hat = torch.zeros_like(features[..., :1])
         for index, parameters in enumerate(self.parameters_of_part):
             if index:
                 features = self.spatial_prior(features + self.spatial_enter(with_magnitude(u_hat)))
@@ -169,7 +182,7 @@ class LatentCoder(nn.Module):
             if bounds is not None:
                 scale, mean = torch.minimum(scale, bounds.row), bounds.move(mean)
             u_hat = u_hat + port.code(u, mean, scale, part == index, weight)
-        return u_hat * step, u_hat
+        return u_hat
 
     def _fits_kernels(self, features: Tensor) -> bool:
         layers = (self.spatial_enter, *self.parameters_of_part)
@@ -196,7 +209,7 @@ class LatentCoder(nn.Module):
         bounds: Bounds | None,
         weight: Tensor | None,
     ) -> Tensor:
-        """What `forward` does for the parts, each on its own elements alone."""
+        """What `code_parts` does, each part on its own elements alone."""
         from nvc.kernels.latents import Parts
 
         parts = Parts(self.packed_parts, first_scale[0].numpy(), *features.shape[1:3])

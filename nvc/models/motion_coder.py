@@ -56,9 +56,7 @@ class MotionCoder(nn.Module):
         before = self.coefficients(previous)
         energy = with_magnitude((before / self.latent_coder.step(qp)).clamp(-16.0, 16.0))
         y = None if vectors is None else self.coefficients(vectors)
-        y_hat, _ = self.latent_coder(
-            y, self.conditioning(energy), qp, hyper_port, port, weight=self.weight(slopes)
-        )
+        y_hat = self.latent_coder(y, self.conditioning(energy), qp, hyper_port, port, self.weight(slopes))
         plain = self.vectors(y_hat)[:, :h, :w]
         seen = torch.cat([plain, previous], dim=-1) * (1 / 64)
         change = self.smooth_leave(self.smooth(self.smooth_enter(seen))) * 16.0

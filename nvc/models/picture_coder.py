@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nvc import kernels
+from nvc.models.block_modes import BlockModes, Modes
 from nvc.models.config import CodecConfig
 from nvc.models.latent_coder import Bounds, LatentCoder, Modulation, uniform_steps, with_magnitude
 from nvc.models.layers import (
@@ -62,13 +63,14 @@ class Prediction:
 @dataclass(frozen=True)
 class Reference:
     """What a decoded frame leaves for the next: its picture, features at 1/8, long-term state at 1/16 and
-    the vectors [b, h/8, w/8, 2] it was predicted with, in 1/16 luma pixel. For the layer above, its latent
-    u_hat [b, h/16, w/16, n_latent] in quantiser steps."""
+    the vectors [b, h/8, w/8, 2] it was predicted with, in 1/16 luma pixel. For the layer above, the modes of
+    its blocks and its latent u_hat [b, h/16, w/16, n_latent] in quantiser steps."""
 
     picture: Picture
     features: Tensor
     state: Tensor
     vectors: Tensor
+    modes: Modes
     u_hat: Tensor
 
 
@@ -130,6 +132,8 @@ class PictureCoder(nn.Module):
         steps = uniform_steps(FINEST_STEP, doubling)
         self.latent_coder = LatentCoder(steps, spread, config.n_hyper, w16, config.depth_prior)
 
+        self.modes = BlockModes(self.transform.kept, frequency, w16, predicts=predicts)
+
         n_enter = 2 * N_DEPTH + w8 if predicts else N_DEPTH
         self.analysis_enter = Pointwise(n_enter, w8)
         self.analysis_8 = blocks(w8, config.depth_8)
@@ -161,28 +165,42 @@ class PictureCoder(nn.Module):
         hyper_port: Port,
         port: Port,
         lower: LowerLayer | None = None,
-    ) -> tuple[Picture, Tensor, Tensor, Tensor]:
+    ) -> tuple[Picture, Tensor, Tensor, Modes, Tensor]:
         """Code picture x, or decode it when it is None.
 
         size: batch, height and width (multiples of 16). qp: int64 [b, 1, 1] or [b, h/16, w/16]. lower: what
         is decoded of it already. Returns the decoded picture, not yet clipped or rounded, its features, the
-        new long-term state, and the latent in quantiser steps.
+        new long-term state, the modes of its blocks, and the latent in quantiser steps.
         """
         b, height, width = size
-        predicted: Tensor | float = 0.0
+        step = self.latent_coder.step(qp)
+        whole: Tensor | None = None
         conditioning = torch.zeros(
             b, height // 16, width // 16, self.synthesis_enter.bias.shape[0], device=qp.device
         )
         if prediction is not None:
-            predicted = self.transform(prediction.picture)
-            energy = with_magnitude((predicted / self.latent_coder.step(qp)).clamp(-16.0, 16.0))
+            whole = self.transform(prediction.picture)
+            energy = with_magnitude((whole / step).clamp(-16.0, 16.0))
             conditioning = prediction.features_16 + self.conditioning(energy)
-        y = None
+        u = chosen = None
         if x is not None:
-            y = self.transform(x) - predicted + self.analyse(x, prediction, qp)
+            own = self.transform(x) + self.analyse(x, prediction, qp)
+            chosen = self.modes.choose(own, whole, step) if lower is None else lower.reference.modes
+            u = self._split(own - self._blurred(whole, chosen), chosen) / step
+        features = self.latent_coder.code_hyper(u, conditioning, qp, hyper_port)
+        modes = self.modes.code(chosen, features, hyper_port) if lower is None else lower.reference.modes
+        predicted = self._blurred(whole, modes)
+        features = features + self.modes.describe(modes)
         bounds = None if lower is None else self._bounds(lower, predicted, qp)
-        y_hat, u_hat = self.latent_coder(y, conditioning, qp, hyper_port, port, bounds)
-        return *self.synthesise(predicted + y_hat, u_hat, prediction, qp), u_hat
+        u_hat = self.latent_coder.code_parts(u, features, qp, port, bounds)
+        y_hat = self.modes.block_split.inverse(u_hat * step, modes.split)
+        return *self.synthesise(predicted + y_hat, y_hat / step, prediction, qp), modes, u_hat
+
+    def _blurred(self, predicted: Tensor | None, modes: Modes) -> Tensor | float:
+        return 0.0 if predicted is None else self.modes.blurred(predicted, modes)
+
+    def _split(self, coefficients: Tensor, modes: Modes) -> Tensor:
+        return self.modes.block_split(coefficients, modes.split)
 
     def _bounds(self, lower: LowerLayer, predicted: Tensor | float, qp: Tensor) -> Bounds:
         """Where the layer below has the coefficients of the latent, seen from this layer's prediction.
@@ -195,7 +213,8 @@ class PictureCoder(nn.Module):
         step, lower_step = self.latent_coder.step(qp), self.latent_coder.step(lower.qp)
         is_sent = lower.reference.u_hat.abs() > 0.5
         reach = torch.where(is_sent, SENT_REACH, SILENT_REACH) * (lower_step / step)
-        centre = (self.transform(lower.reference.picture) - predicted) / step
+        difference = self.transform(lower.reference.picture) - predicted
+        centre = self._split(difference, lower.reference.modes) / step
         finer = (lower.qp - qp)[..., None] * self.rows_per_qp
         row = (torch.where(is_sent, SENT_ROW, SILENT_ROW) + finer).floor()
         return Bounds(centre - reach, centre + reach, row)
@@ -215,6 +234,8 @@ class PictureCoder(nn.Module):
     def synthesise(
         self, coefficients: Tensor, u_hat: Tensor, prediction: Prediction | None, qp: Tensor
     ) -> tuple[Picture, Tensor, Tensor]:
+        """The picture of coefficients, improved; u_hat: what was sent of them, in quantiser steps. No block
+        is split here."""
         h16 = self.synthesis_enter(u_hat.clamp(-16.0, 16.0))
         if prediction is not None:
             h16 = h16 + prediction.features_16

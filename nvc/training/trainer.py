@@ -309,6 +309,7 @@ def detach(reference: Reference) -> Reference:
         reference.features.detach(),
         reference.state.detach(),
         reference.vectors.detach(),
+        reference.modes,
         reference.u_hat.detach(),
     )
 

@@ -30,14 +30,15 @@ from nvc.models.layers import (
 
 # No arithmetic at all.
 MOVES = """
-_to_copy alias arange cat chunk clone contiguous copy_ detach detach_ expand expand_as flatten full gather
-index index_select lift_fresh masked_scatter_ narrow numpy_T ones permute reshape resolve_conj resolve_neg
-select slice split_with_sizes stack to transpose unsqueeze view where zeros zeros_like
+_to_copy alias any arange cat chunk clone contiguous copy_ detach detach_ expand expand_as flatten full gather
+index index_copy index_select is_nonzero lift_fresh masked_scatter masked_scatter_ narrow numpy_T ones permute
+reshape resolve_conj resolve_neg select slice split_with_sizes stack to transpose unsqueeze view
+where zeros zeros_like
 """.split()
 # One rounded IEEE-754 operation for each element, or none. `div` is of two tensors: by a number, libraries
 # multiply with the reciprocal instead.
 SINGLE = """
-__and__ abs add add_ clamp clamp_ div eq floor gt leaky_relu maximum minimum mul mul_
+__and__ abs add add_ clamp clamp_ div eq floor gt leaky_relu lt maximum minimum mul mul_
 remainder round round_ rsub sub sub_
 """.split()
 # Sums of products of bounded integers, exact in any order: layers check their bound, vectors are small.
