@@ -28,6 +28,10 @@ _PRESETS = {
 }
 SMALLEST_SIDE = 32  # below it DIS has no pyramid to work on: no motion is searched
 
+# A block follows the field's median or stands still where the squared error in and around it is that share of
+# the flow's, which at times is lost and stays so.
+LOST_SHARE = 0.4
+
 STIFFNESS_AT_QP_0 = 25.0  # squared error that a vector may save by leaving its neighbours' mean by a pixel
 QP_PER_DOUBLING_OF_STIFFNESS = 6.0  # as the price of a bit in squared error
 STIFFNESS_SHARE = 0.05  # the same as a share of the gradients' energy, so that texture does not tear
@@ -55,7 +59,8 @@ class FlowEstimator:
         if min(h, w) < SMALLEST_SIDE:
             return np.zeros((h // GRID, w // GRID, 2), np.float32)
         flow = self._dis.calc(np.ascontiguousarray(current), np.ascontiguousarray(before), None)
-        return np.asarray(cv2.resize(flow, (w // GRID, h // GRID), interpolation=cv2.INTER_AREA), np.float32)
+        vectors = cv2.resize(flow, (w // GRID, h // GRID), interpolation=cv2.INTER_AREA)
+        return _recover(before, current, np.asarray(vectors, np.float32))
 
     def refine(self, reference: Plane, current: Plane, vectors: Floats, qp: float) -> Floats:
         """What `search` found, fitted to the decoded luma `reference`; smoother the higher qp is.
@@ -66,6 +71,29 @@ class FlowEstimator:
             stiffness = STIFFNESS_AT_QP_0 * 2 ** (qp / QP_PER_DOUBLING_OF_STIFFNESS)
             vectors = _refine(reference, current, vectors, stiffness, self._n_steps)
         return np.asarray(vectors * VECTOR_UNIT, np.float32)
+
+
+def _recover(before: Plane, current: Plane, vectors: Floats) -> Floats:
+    """Replace vectors in pixels where a much simpler one predicts much better."""
+    error = _block_errors(before, current, vectors)
+    for simple in (np.zeros(2, np.float32), np.median(vectors.reshape(-1, 2), axis=0)):
+        field = np.broadcast_to(simple, vectors.shape).astype(np.float32)
+        its_error = _block_errors(before, current, field)
+        is_better = its_error < LOST_SHARE * error
+        vectors = np.where(is_better[..., None], field, vectors)
+        error = np.where(is_better, its_error, error)
+    return vectors
+
+
+def _block_errors(before: Plane, current: Plane, vectors: Floats) -> Floats:
+    """Mean squared error of blocks that move as a whole, each with its neighbours; [h/8, w/8]."""
+    h, w = current.shape
+    dense = cv2.resize(vectors, (w, h), interpolation=cv2.INTER_NEAREST)
+    grid_x, grid_y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
+    x, y = grid_x + dense[..., 0], grid_y + dense[..., 1]
+    moved = cv2.remap(before.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    errors = cv2.resize((current - moved) ** 2, (w // GRID, h // GRID), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.blur(errors, (3, 3), borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
 def squared_slopes(luma: Plane) -> Floats:
