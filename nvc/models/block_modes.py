@@ -26,7 +26,7 @@ FIRST_ROW = 12.0  # of a network that has not learned how likely modes are
 # How an encoder judges a mode: symbols by a dead zone, bits of a symbol, of each doubling of it, and of
 # saying that a block is split or blurred.
 DEAD_ZONE = 0.3
-BITS_PER_SYMBOL, BITS_PER_DOUBLING, BITS_PER_MODE = 4.0, 2.0, 8.0
+BITS_PER_SYMBOL, BITS_PER_DOUBLING, BITS_PER_MODE = 4.0, 2.0, 14.0
 
 
 @dataclass(frozen=True)
