@@ -8,6 +8,7 @@ end-to-end optimized video compression", CVPR 2020.)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,9 +18,9 @@ from nvc.models.block_split import N_SPLITS, BlockSplit
 from nvc.models.layers import Pointwise
 from nvc.models.quantiser import BITS_PER_SQUARED_STEP, LATENT_THRIFT, Port
 
-N_BLURS = 3
-BLUR_LIMITS = (1.0, 9 / 16, 3 / 16)
-"""The highest frequency that is left of a prediction, as coefficient_frequencies has them, but for blur 0."""
+BLUR_LIMITS = (math.inf, 9 / 16, 3 / 16)
+"""The highest frequency that each blur leaves of a prediction, as coefficient_frequencies has them."""
+N_BLURS = len(BLUR_LIMITS)
 
 FIRST_ROW = 12.0  # of a network that has not learned how likely modes are
 
@@ -45,8 +46,8 @@ class BlockModes(nn.Module):
         super().__init__()
         self.predicts = predicts
         self.block_split = BlockSplit(kept)
-        limits = torch.tensor([float("inf"), *BLUR_LIMITS[1:]])
-        self.register_buffer("left", (frequency <= limits[:, None]).float(), persistent=False)
+        limits = torch.tensor(BLUR_LIMITS)[:, None]
+        self.register_buffer("left", (frequency <= limits).float(), persistent=False)
         self.left: Tensor
         self.scale = Pointwise(width, 2 if predicts else 1, silent=True)
         self.features = Pointwise(N_SPLITS + N_BLURS if predicts else N_SPLITS, width, silent=True)
