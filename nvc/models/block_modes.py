@@ -85,13 +85,12 @@ class BlockModes(nn.Module):
         u = (coefficients if predicted is None else coefficients - predicted) / step
         best = torch.zeros(u.shape[:-1], dtype=torch.int64, device=u.device)
         speaks = u.abs().amax(-1) >= 0.5 + DEAD_ZONE
-        own = u[speaks]
+        own = rest = u[speaks]
+        known = None if predicted is None else (predicted / step)[speaks]
         costs = []
-        for blur in range(N_BLURS if predicted is not None else 1):
-            rest = own
-            if predicted is not None and blur:
-                dropped = (predicted / step)[speaks] * (1 - self.left[blur])
-                rest = own + dropped
+        for blur in range(1 if known is None else N_BLURS):
+            if known is not None and blur:
+                rest = own + known * (1 - self.left[blur])
             # Squared errors are counted less the squares of u, which splitting keeps but blurring does not.
             more = BITS_PER_SQUARED_STEP * (rest.square() - own.square()).sum(-1)
             for split in range(N_SPLITS):

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from nvc.models.transform import (
     CHROMA_BLOCK,
     LUMA_BLOCK,
-    MATRIX_UNIT,
     N_COEFFICIENTS,
-    SAMPLE_UNIT,
     dct_matrix,
     frequency_order,
+    in_matrix_units,
+    in_sample_units,
 )
 
 N_SPLITS = 3
@@ -54,8 +54,7 @@ class BlockSplit(nn.Module):
         for level in range(1, N_SPLITS):
             for block in (LUMA_BLOCK, CHROMA_BLOCK):
                 matrix = split_matrix(block, max(block >> level, LEAST_TRANSFORM))
-                integers = (matrix * MATRIX_UNIT).round() / MATRIX_UNIT
-                self.register_buffer(f"matrix_{level}_{block}", integers, persistent=False)
+                self.register_buffer(f"matrix_{level}_{block}", in_matrix_units(matrix), persistent=False)
 
     def forward(self, coefficients: Tensor, split: Tensor, *, inverse: bool = False) -> Tensor:
         """Exchange the coefficients of blocks that are split; split: int64 [b, h/16, w/16], 0 to 2."""
@@ -88,4 +87,4 @@ class BlockSplit(nn.Module):
         return torch.cat(parts, 1)[:, self.places].to(rows.dtype)
 
     def _round(self, x: Tensor) -> Tensor:
-        return (x * SAMPLE_UNIT).round() * (1 / SAMPLE_UNIT) if self.exact else x
+        return in_sample_units(x) if self.exact else x

@@ -42,6 +42,16 @@ def dct_matrix(n: int, *, half_sample: bool = False) -> Tensor:
     return matrix
 
 
+def in_matrix_units(matrix: Tensor) -> Tensor:
+    """A matrix rounded to multiples of 1 / MATRIX_UNIT."""
+    return (matrix * MATRIX_UNIT).round() / MATRIX_UNIT
+
+
+def in_sample_units(x: Tensor) -> Tensor:
+    """Samples or coefficients rounded to multiples of 1 / SAMPLE_UNIT."""
+    return (x * SAMPLE_UNIT).round() * (1 / SAMPLE_UNIT)
+
+
 def overlap_matrix(n: int) -> Tensor:
     """Tran's orthonormal pre-filter over n samples, half of them on either side of a boundary."""
     half = n // 2
@@ -65,8 +75,8 @@ class LappedTransform(nn.Module):
         self.size = size
         self.exact = False
         window = torch.block_diag(torch.eye(size // 2, dtype=torch.float64), overlap_matrix(size // 2))
-        self.register_buffer("window", (window * MATRIX_UNIT).round() / MATRIX_UNIT, persistent=False)
-        self.register_buffer("dct", (dct_matrix(size) * MATRIX_UNIT).round() / MATRIX_UNIT, persistent=False)
+        self.register_buffer("window", in_matrix_units(window), persistent=False)
+        self.register_buffer("dct", in_matrix_units(dct_matrix(size)), persistent=False)
         order = torch.tensor(frequency_order(size))
         self.register_buffer("order", order, persistent=False)
         self.register_buffer("inverse_order", order.argsort(), persistent=False)
@@ -115,7 +125,7 @@ class LappedTransform(nn.Module):
         return Matrices(self.dct.numpy(), window.numpy(), self.order.numpy())
 
     def _round(self, x: Tensor) -> Tensor:
-        return (x * SAMPLE_UNIT).round() * (1 / SAMPLE_UNIT) if self.exact else x
+        return in_sample_units(x) if self.exact else x
 
     def _blocks(self, x: Tensor, matrix: Tensor) -> Tensor:
         """Multiply each run of `size` samples of a row by the matrix."""
