@@ -12,13 +12,13 @@ from bitstream_spec.sections import frame_unit_bytes
 from nvc.config import EncoderConfig
 from nvc.devices import use_threads
 from nvc.errors import ConfigError
-from nvc.flow import FlowEstimator, squared_slopes
 from nvc.frame_coder import FrameCoder
 from nvc.frames import Frame, Plane
 from nvc.gop import GopSchedule
 from nvc.metrics import psnr_db, psnr_yuv_db
 from nvc.model_store import load_model
-from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT
+from nvc.models.quantiser import LATENT_THRIFT
+from nvc.motion_search import MotionSearch
 from nvc.quality_map import Offsets
 from nvc.rate.control import ConstantQp, RateControl
 from nvc.rate.planned import FrameResult
@@ -54,15 +54,14 @@ class EncodedFrame:
 class FramePlan:
     """What is decided on a frame before it is coded.
 
-    luma: its luma at the coded size. place: in its GOP, 0 for the keyframe. For a P frame, found: by
-    `FlowEstimator.search`, and slopes: by `squared_slopes`.
+    luma: its luma at the coded size. place: in its GOP, 0 for the keyframe. For a P frame, proposed: by
+    `MotionSearch.propose`.
     """
 
     frame: Frame
     luma: Plane
     place: int
-    found: npt.NDArray[np.float32] | None
-    slopes: npt.NDArray[np.float32] | None
+    proposed: npt.NDArray[np.float32] | None
 
 
 class Encoder:
@@ -87,7 +86,7 @@ class Encoder:
         self.layers = tuple(Layer(qp_offset=offset) for offset in config.layer_qp_offsets)
         self._coder = FrameCoder(model, width, height, config.device, self.layers)
         self._schedule = GopSchedule(config)
-        self._flow = FlowEstimator(config.preset)
+        self._motion = MotionSearch(config.preset)
         self._before: Plane | None = None
         self._place = 0
         self._last: CodedFrame | None = None
@@ -110,12 +109,12 @@ class Encoder:
         if begins_gop is None:
             begins_gop = self._schedule.begins_gop(frame.y)
         self._place = place = 0 if begins_gop else self._place + 1
-        found = slopes = None
+        proposed = None
         if place:
             assert self._before is not None
-            found, slopes = self._flow.search(self._before, current), squared_slopes(current)
+            proposed = self._motion.propose(self._before, current)
         self._before = current
-        return FramePlan(frame, current, place, found, slopes)
+        return FramePlan(frame, current, place, proposed)
 
     def encode_planned(self, plan: FramePlan, offsets: Offsets | None = None) -> EncodedFrame:
         """Encode frames as planned, in the same order; with another qp again where the control asks."""
@@ -142,7 +141,7 @@ class Encoder:
         self, plan: FramePlan, frame_type: FrameType, qp: int, offsets: Offsets | None
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
         vectors = None
-        if plan.found is not None:
-            vectors = self._flow.refine(self._coder.decoded_luma(), plan.luma, plan.found, qp)
-        thrift = (LATENT_THRIFT, MOTION_THRIFT)
-        return self._coder.encode(plan.frame, frame_type, qp, vectors, plan.slopes, thrift, offsets)
+        if plan.proposed is not None:
+            reference, previous = self._coder.decoded_luma(), self._coder.last_vectors()
+            vectors = self._motion.search(reference, plan.luma, plan.proposed, previous, qp)
+        return self._coder.encode(plan.frame, frame_type, qp, vectors, LATENT_THRIFT, offsets)

@@ -20,17 +20,16 @@ from nvc.gop import clip_qp
 from nvc.model_store import Model
 from nvc.models.codec import Ports
 from nvc.models.exact import exact_arithmetic
-from nvc.models.motion_coder import N_MOTION
 from nvc.models.picture_coder import LowerLayer, Picture, Reference
-from nvc.models.quantiser import DecoderPort, EncoderPort
+from nvc.models.quantiser import Bank, DecoderPort, EncoderPort
 from nvc.models.self_test import check_arithmetic
 from nvc.models.transform import LUMA_BLOCK
+from nvc.models.warp import GRID
 from nvc.quality_map import Offsets, build_map, clip_qps, parse_map
 
 Floats = npt.NDArray[np.float32]
 
 CENTRE = 128.0
-MOTION_BLOCK = 32  # luma samples under one 4x4 transform of vectors
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,12 @@ class State:
 
     references: tuple[Reference, ...]
     offsets: Offsets
+
+
+def encoder_ports(frame_type: FrameType, thrift: float = 0.0) -> Ports[EncoderPort]:
+    """thrift: of the latent, see `thrifty_round`."""
+    latent = Bank.INTER if frame_type is FrameType.P else Bank.INTRA
+    return Ports(EncoderPort(Bank.HYPER), EncoderPort(latent, thrift), EncoderPort(Bank.MOTION))
 
 
 class FrameCoder:
@@ -70,25 +75,17 @@ class FrameCoder:
         frame_type: FrameType,
         qp: int,
         vectors: Floats | None = None,
-        slopes: Floats | None = None,
-        thrift: tuple[float, float] = (0.0, 0.0),
+        thrift: float = 0.0,
         offsets: Offsets | None = None,
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
         """Code a frame; returns its packet and its reconstruction by each layer.
 
-        vectors: [padded height/8, padded width/8, 2] float32 in 1/16 luma pixel, from this frame to the
-        last, for a P frame. slopes: the same shape, see MotionCoder; None: all alike. thrift: of the latent
-        and of the motion latent, see `thrifty_round`. offsets: the quality map [padded height/16, padded
-        width/16]; None: the frame's qp everywhere.
+        vectors: [padded height/8, padded width/8, 2] float32, whole quarters of a luma pixel, from this
+        frame to the last, for a P frame. thrift: see `thrifty_round`. offsets: the quality map [padded
+        height/16, padded width/16]; None: the frame's qp everywhere.
         """
-        ports = [
-            Ports(EncoderPort(), EncoderPort(thrift[0]), EncoderPort(), EncoderPort(thrift[1]))
-            for _ in self.layers
-        ]
-        found, felt = (
-            None if field is None else torch.from_numpy(field)[None].to(self.device)
-            for field in (vectors, slopes)
-        )
+        ports = [encoder_ports(frame_type, thrift) for _ in self.layers]
+        found = None if vectors is None else torch.from_numpy(vectors)[None].to(self.device)
         before = self._offsets_before(frame_type)
         if offsets is None:
             offsets = np.zeros_like(before)
@@ -96,12 +93,9 @@ class FrameCoder:
         if (offsets != before).any():
             quality_map = Substream(build_map(offsets, before, self.model.coder))
         with exact_arithmetic():
-            self._code(self._to_picture(frame), found, felt, frame_type, qp, offsets, ports)
+            self._code(self._to_picture(frame), found, frame_type, qp, offsets, ports)
         payloads = [
-            self.model.coder.encode(
-                p.motion_hyper.groups + p.motion.groups + p.hyper.groups + p.latent.groups
-            )
-            for p in ports
+            self.model.coder.encode(p.motion.groups + p.hyper.groups + p.latent.groups) for p in ports
         ]
         return self._packed(frame, frame_type, qp, payloads, quality_map)
 
@@ -145,24 +139,23 @@ class FrameCoder:
         if packet.quality_map is not None:
             offsets = parse_map(packet.quality_map.payload, offsets, self.model.coder)
         with exact_arithmetic():
-            self._code(None, None, None, packet.frame_type, packet.qp, offsets, ports)
+            self._code(None, None, packet.frame_type, packet.qp, offsets, ports)
         return self._to_frames(packet.pts, packet.duration)
 
     def _decoder_ports(self, packet: FramePacket, index: int) -> Ports[DecoderPort]:
         config = self.model.codec.config
         symbols = self.model.coder.decoder(packet.layers[index].payload)
-        n_symbols = self._n_symbols(LUMA_BLOCK, config.n_latent + 2, config.n_hyper)  # and the modes
+        n_symbols = self._n_symbols(config.n_latent + 2, config.n_hyper)  # and the modes
         if packet.frame_type is FrameType.P and not index:
-            n_symbols += self._n_symbols(MOTION_BLOCK, N_MOTION, config.n_motion_hyper)
+            n_symbols += 2 * (self.padded_height // GRID) * (self.padded_width // GRID)
         symbols.expect(n_symbols)
-        port = DecoderPort(symbols)
-        return Ports(port, port, port, port)
+        latent = Bank.INTER if packet.frame_type is FrameType.P else Bank.INTRA
+        return Ports(*(DecoderPort(symbols, bank) for bank in (Bank.HYPER, latent, Bank.MOTION)))
 
     def _code(
         self,
         x: Picture | None,
         vectors: Tensor | None,
-        slopes: Tensor | None,
         frame_type: FrameType,
         qp: int,
         offsets: Offsets,
@@ -178,7 +171,7 @@ class FrameCoder:
             before = self.state.references
             # As fine as the last layer wants them: all layers follow the same vectors.
             qps = self._qps(qp + self.layers[-1].qp_offset)
-            vectors = codec.code_vectors(vectors, self.state.references[0], qps, ports[0], slopes)
+            vectors = codec.code_vectors(vectors, self.state.references[0], qps, ports[0])
         references: list[Reference] = []
         lower = None
         for layer, layer_ports, last in zip(self.layers, ports, before, strict=False):
@@ -208,9 +201,14 @@ class FrameCoder:
         assert self.state is not None, "no frame has been coded yet"
         return (self.state.references[-1].picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
 
-    def _n_symbols(self, block: int, n_latent: int, n_hyper: int) -> int:
-        """Elements of a latent with one position for each block of luma, and of its hyper-latent."""
-        h, w = -(-self.padded_height // block), -(-self.padded_width // block)
+    def last_vectors(self) -> Floats:
+        """Those of the last frame, [padded height/8, padded width/8, 2]."""
+        assert self.state is not None, "no frame has been coded yet"
+        return self.state.references[0].vectors[0].cpu().numpy()
+
+    def _n_symbols(self, n_latent: int, n_hyper: int) -> int:
+        """Elements of the latent of a picture and of its hyper-latent."""
+        h, w = self.padded_height // LUMA_BLOCK, self.padded_width // LUMA_BLOCK
         return h * w * n_latent + -(-h // 2) * -(-w // 2) * n_hyper
 
     def pad_luma(self, plane: Plane) -> Plane:

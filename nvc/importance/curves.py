@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nvc.flow import FlowEstimator, squared_slopes
 from nvc.importance import CONTRAST_FLOOR
 from nvc.model_store import Model
 from nvc.models.codec import Ports
 from nvc.models.exact import exact_arithmetic
 from nvc.models.picture_coder import Picture
-from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT, EncoderPort, laplace_bits
+from nvc.models.quantiser import LATENT_THRIFT, EncoderPort, laplace_bits
 from nvc.models.transform import LUMA_BLOCK
+from nvc.motion_search import MotionSearch
 from nvc.training.data import Bytes
 
 QPS = (10, 20, 30, 40, 50)
@@ -43,7 +43,7 @@ class BlockBitsPort(EncoderPort):
     """An encoder's port that also adds up the bits of each position of the latent."""
 
     def __init__(self, thrift: float, n_positions: int) -> None:
-        super().__init__(thrift)
+        super().__init__(thrift=thrift)
         self.block_bits = torch.zeros(n_positions)
 
     def code_selected(
@@ -62,8 +62,8 @@ def measure_curves(model: Model, y: Bytes, u: Bytes, v: Bytes) -> Curves:
     """
     n, height, width = y.shape
     grid = height // LUMA_BLOCK, width // LUMA_BLOCK
-    flow = FlowEstimator()
-    found = [flow.search(y[i - 1], y[i]) for i in range(1, n)]
+    motion = MotionSearch()
+    proposed = [motion.propose(y[i - 1], y[i]) for i in range(1, n)]
     planes = [torch.from_numpy(plane).float() - 128 for plane in (y, u, v)]
     bits, errors, gradients = [], [], []
     for qp_value in QPS:
@@ -72,16 +72,17 @@ def measure_curves(model: Model, y: Bytes, u: Bytes, v: Bytes) -> Curves:
         decoded = torch.zeros(n, height, width)
         for i in range(n):
             latent = BlockBitsPort(LATENT_THRIFT, grid[0] * grid[1])
-            ports = Ports(EncoderPort(), latent, EncoderPort(), EncoderPort(MOTION_THRIFT))
+            ports = Ports(EncoderPort(), latent, EncoderPort())
             x: Picture = (planes[0][i, None], planes[1][i, None], planes[2][i, None])
             with torch.no_grad(), exact_arithmetic():
                 if i == 0:
                     reference = model.codec.code_intra(x, (1, height, width), qp, ports)
                 else:
                     before = (reference.picture[0][0] + 128).to(torch.uint8).numpy()
-                    fitted = torch.from_numpy(flow.refine(before, y[i], found[i - 1], qp_value))[None]
-                    slopes = torch.from_numpy(squared_slopes(y[i]))[None]
-                    vectors = model.codec.code_vectors(fitted, reference, qp, ports, slopes)
+                    last = reference.vectors[0].numpy()
+                    found = motion.search(before, y[i], proposed[i - 1], last, qp_value)
+                    vectors = torch.from_numpy(found)[None]
+                    vectors = model.codec.code_vectors(vectors, reference, qp, ports)
                     reference = model.codec.code_inter(x, vectors, reference, qp, ports)
             bits[-1] += latent.block_bits.view(grid)
             decoded[i] = reference.picture[0][0]

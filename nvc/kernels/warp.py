@@ -1,4 +1,4 @@
-"""Motion compensation in one pass: upsampled vectors, positions, filters and sums of each sample at once."""
+"""Motion compensation: each block filtered in one go, then blended with its neighbours."""
 
 from __future__ import annotations
 
@@ -7,81 +7,106 @@ from functools import partial
 import numpy as np
 
 from nvc.kernels.compile import inlined, kernel, spread
-from nvc.kernels.networks import TO_INTEGER, Floats
+from nvc.kernels.networks import Floats
+from nvc.models.warp import own_share
 
 _ONE = np.float32(1)
-_HALF = np.float32(0.5)
 _SIXTEENTH = np.float32(1 / 16)
 
 
-@inlined
-def _between(near, far, share, factor):
-    """Linear interpolation in units of 1 / (2 * factor), as `warp._upsample_axis` orders it."""
-    return near * np.float32(2 * factor - share) + far * np.float32(share)
+@kernel
+def _move_blocks(plane, vectors, block, unit, filters, out, first, last):
+    """Blocks as their vectors have them, a quarter of a side beyond their edges: out [.., side, side]."""
+    height, width = plane.shape
+    reach = block // 4
+    side = block + 2 * reach
+    phases = len(filters) // unit
+    limit = max(height, width) + side
+    lines = np.empty((side + 3, side), np.float32)
+    sample_scale = np.float32(1 / 128**2)
+    for row in range(first, last):
+        for column in range(vectors.shape[1]):
+            right, down = np.int64(vectors[row, column, 0]), np.int64(vectors[row, column, 1])
+            step_x, step_y = right // unit, down // unit
+            across, along = (right - step_x * unit) * phases, (down - step_y * unit) * phases
+            left = column * block + min(max(step_x, -limit), limit) - reach - 1
+            top = row * block + min(max(step_y, -limit), limit) - reach - 1
+            a, b, c, d = filters[across, 0], filters[across, 1], filters[across, 2], filters[across, 3]
+            if left >= 0 and top >= 0 and left + side + 3 <= width and top + side + 3 <= height:
+                for j in range(side + 3):
+                    source = plane[top + j, left : left + side + 3]
+                    for i in range(side):
+                        lines[j, i] = (
+                            source[i] * a + source[i + 1] * b + source[i + 2] * c + source[i + 3] * d
+                        )
+            else:
+                for j in range(side + 3):
+                    source = plane[min(max(top + j, 0), height - 1)]
+                    for i in range(side):
+                        x0, x1 = min(max(left + i, 0), width - 1), min(max(left + i + 1, 0), width - 1)
+                        x2, x3 = min(max(left + i + 2, 0), width - 1), min(max(left + i + 3, 0), width - 1)
+                        lines[j, i] = source[x0] * a + source[x1] * b + source[x2] * c + source[x3] * d
+            a, b, c, d = filters[along, 0], filters[along, 1], filters[along, 2], filters[along, 3]
+            for j in range(side):
+                for i in range(side):
+                    total = lines[j, i] * a + lines[j + 1, i] * b + lines[j + 2, i] * c + lines[j + 3, i] * d
+                    out[row, column, j, i] = total * sample_scale
 
 
 @inlined
-def _neighbour(index, offset, n):
-    return max(index - 1, 0) if offset < 0 else min(index + 1, n - 1)
+def _blend_across(blocks, row, column, j, block, shares, line):
+    """One line of a block, blended with the blocks left and right of it."""
+    reach = block // 4
+    own = blocks[row, column, j]
+    for i in range(block):
+        line[i] = own[i + reach]
+    for i in range(reach):
+        other = blocks[row, column - 1, j, block + reach + i] if column else own[reach + i]
+        line[i] = line[i] * shares[i] + other * (_ONE - shares[i])
+        last = block - 1 - i
+        other = blocks[row, column + 1, j, reach - 1 - i] if column + 1 < blocks.shape[1] else line[last]
+        line[last] = line[last] * shares[i] + other * (_ONE - shares[i])
 
 
 @kernel
-def _warp_plane(plane, vectors, factor, vector_scale, filters, out, first, last):
-    height, width = plane.shape
-    n_rows, n_columns, _ = vectors.shape
-    line = np.empty((n_columns, 2), np.float32)
-    place_x, place_y = np.empty(width, np.int64), np.empty(width, np.int64)
-    unit, scale = np.float32(1 / (4 * factor * factor)), np.float32(vector_scale)
-    sample_scale = np.float32(1 / 128**2)
-    for y in range(first, last):
-        cell = y // factor
-        offset = 2 * (y % factor) + 1 - factor
-        other = _neighbour(cell, offset, n_rows)
-        for i in range(n_columns):
-            for k in range(2):
-                line[i, k] = _between(vectors[cell, i, k], vectors[other, i, k], abs(offset), factor)
-        for cell_x in range(n_columns):
-            for phase in range(factor):
-                shift = 2 * phase + 1 - factor
-                other_x = _neighbour(cell_x, shift, n_columns)
-                x = cell_x * factor + phase
-                for k in range(2):
-                    v = _between(line[cell_x, k], line[other_x, k], abs(shift), factor) * unit
-                    v = ((v + TO_INTEGER) - TO_INTEGER) * scale
-                    v = (v + TO_INTEGER) - TO_INTEGER
-                    if k == 0:
-                        place_x[x] = np.int64(v) + 16 * x
-                    else:
-                        place_y[x] = np.int64(v) + 16 * y
-        for x in range(width):
-            left, top = (place_x[x] >> 4) - 1, (place_y[x] >> 4) - 1
-            across, down = place_x[x] & 15, place_y[x] & 15
-            total = np.float32(0)
-            if left >= 0 and top >= 0 and left + 4 <= width and top + 4 <= height:
-                for j in range(4):
-                    part = np.float32(0)
-                    for i in range(4):
-                        part = part + plane[top + j, left + i] * filters[across, i]
-                    total = total + part * filters[down, j]
-            else:
-                for j in range(4):
-                    part = np.float32(0)
-                    row = min(max(top + j, 0), height - 1)
-                    for i in range(4):
-                        part = part + plane[row, min(max(left + i, 0), width - 1)] * filters[across, i]
-                    total = total + part * filters[down, j]
-            out[y, x] = total * sample_scale
+def _blend_blocks(blocks, block, shares, out, first, last):
+    rows, columns, _, _ = blocks.shape
+    reach = block // 4
+    line, other = np.empty(block, np.float32), np.empty(block, np.float32)
+    for row in range(first, last):
+        for column in range(columns):
+            x = column * block
+            for j in range(block):
+                target = out[row * block + j, x : x + block]
+                _blend_across(blocks, row, column, j + reach, block, shares, line)
+                near = min(j, block - 1 - j)
+                if near >= reach:
+                    target[:] = line
+                    continue
+                if 2 * j < block:
+                    beside, place = row - 1, block + reach + j
+                else:
+                    beside, place = row + 1, j + reach - block
+                if 0 <= beside < rows:
+                    _blend_across(blocks, beside, column, place, block, shares, other)
+                else:
+                    other[:] = line
+                share = shares[near]
+                for i in range(block):
+                    target[i] = line[i] * share + other[i] * (_ONE - share)
 
 
-def warp_plane(plane: Floats, vectors: Floats, factor: int, vector_scale: float, filters: Floats) -> Floats:
-    """Warp a plane [h, w] by integer vectors [h / factor, w / factor, 2] in units of 1 / 16 sample.
-
-    Vectors are upsampled by `factor`, rounded, multiplied by `vector_scale` and rounded again.
-    """
+def warp_plane(plane: Floats, vectors: Floats, block: int, unit: int, filters: Floats) -> Floats:
+    """Move the blocks of a plane [h, w] by integer vectors [h / block, w / block, 2], `unit` a sample."""
+    rows, columns, _ = vectors.shape
+    reach = block // 4
+    side = block + 2 * reach
+    moved = np.empty((rows, columns, side, side), np.float32)
+    plane, vectors = np.ascontiguousarray(plane), np.ascontiguousarray(vectors)
+    spread(partial(_move_blocks, plane, vectors, block, unit, filters, moved), rows, 20 * plane.size)
     out = np.empty_like(plane)
-    vectors = np.ascontiguousarray(vectors)
-    run = partial(_warp_plane, np.ascontiguousarray(plane), vectors, factor, vector_scale, filters, out)
-    spread(run, plane.shape[0], 64 * plane.size)
+    shares = np.array([own_share(i, reach) for i in range(reach)], np.float32)
+    spread(partial(_blend_blocks, moved, block, shares, out), rows, 4 * plane.size)
     return out
 
 

@@ -24,7 +24,6 @@ class CodecConfig:
     depth_filter: int
     n_hyper: int
     motion_width: int
-    n_motion_hyper: int
 
     def to_dict(self) -> dict[str, int | str]:
         return asdict(self)
@@ -33,10 +32,10 @@ class CodecConfig:
 CONFIGS = {
     config.name: config
     for config in (
-        CodecConfig("tiny", 64, 8, 8, 1, 1, 1, 1, 4, 8, 2),
-        CodecConfig("s", 384, 80, 128, 2, 2, 1, 3, 24, 64, 8),
-        CodecConfig("m", 384, 160, 256, 3, 4, 3, 5, 48, 96, 16),
-        CodecConfig("l", 384, 320, 512, 6, 8, 6, 8, 64, 128, 16),
-        CodecConfig("xl", 384, 1280, 2560, 12, 20, 12, 12, 128, 256, 32),
+        CodecConfig("tiny", 64, 8, 8, 1, 1, 1, 1, 4, 8),
+        CodecConfig("s", 384, 80, 128, 2, 2, 1, 3, 24, 64),
+        CodecConfig("m", 384, 160, 256, 3, 4, 3, 5, 48, 96),
+        CodecConfig("l", 384, 320, 512, 6, 8, 6, 8, 64, 128),
+        CodecConfig("xl", 384, 1280, 2560, 12, 20, 12, 12, 128, 256),
     )
 }

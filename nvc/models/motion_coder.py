@@ -1,83 +1,159 @@
-"""Motion: vectors on the 1/8 grid, coded through a 4x4 DCT, an entropy model of their own and a smoother."""
+"""Motion: one vector for each 8x8 block, sent as it is, coarse to fine.
+
+Vectors are whole quarters of a pixel and piecewise constant, with edges where things move past one another;
+so they are not transformed and not rounded again. Every eighth one in both directions comes first, then
+those in the middle of four that are known, then those between two and two, until all are there: every vector
+but the first has four known ones around it. Most often it is one of these four or what it was in the frame
+before, and a symbol says which, those nearest to all others first; else it is coded by its difference from
+the first. A small network knows how likely all that is.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nvc.models.config import CodecConfig
-from nvc.models.latent_coder import LatentCoder, uniform_steps, with_magnitude
-from nvc.models.layers import Pointwise, blocks, pad_to_multiple
+from nvc.models.latent_coder import Modulation
+from nvc.models.layers import Pointwise
 from nvc.models.quantiser import Port
-from nvc.models.transform import LappedTransform
 from nvc.models.warp import round_through
 
-N_MOTION = 32  # two components of 4x4 vectors
-FINEST_STEP = 2.8  # in 1/16 luma pixel
-QP_PER_DOUBLING = 12.0  # as of the picture, so that bits and errors trade alike at every qp
-# A vector's squared error times this and the squared slope of the luma under it is the picture's error, each
-# in its own quantiser steps, where motion is coded at a qp as much finer as `codec.MOTION_QP_OFFSET` says.
-SLOPE_WEIGHT = 0.03
-LEAST_WEIGHT, GREATEST_WEIGHT = 0.02, 10.0
-VECTOR_MAX = float(1 << 14)
+VECTOR_MAX = float(1 << 13)  # quarters of a pixel
+COARSEST = 8  # blocks between the vectors that come first
+N_PASSES = 7
+FIRST_ROW = 16.0  # of a network that has not learned how vectors differ
+# What the network sees of a difference: it, its size, and its size where it is large.
+NEAR_SCALE, FAR_SCALE, DIFFERENCE_MAX = 1 / 4, 1 / 32, 4.0
+N_DIFFERENCES = 13
+N_INPUTS = 6 * N_DIFFERENCES + N_PASSES
+
+
+@lru_cache(maxsize=16)
+def passes(rows: int, columns: int) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Which vectors of a grid each pass brings, as places int64 [n] in the flattened grid, and the four
+    around each of them [n, 4]: after the first pass known ones, at the ends those on the other side."""
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+
+    def around(here: Tensor, offsets: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        own_y, own_x = y[here], x[here]
+        places = []
+        for down, right in offsets:
+            to_y = _inside(own_y + down, own_y - down, rows)
+            to_x = _inside(own_x + right, own_x - right, columns)
+            places.append(torch.where((to_y < 0) | (to_x < 0), -1, to_y * columns + to_x))
+        every = torch.stack(places, -1)
+        own = own_y * columns + own_x
+        some = every.amax(-1, keepdim=True)
+        return own, torch.where(every < 0, torch.where(some < 0, own[:, None], some), every)
+
+    def on(step: int, down: int, right: int) -> Tensor:
+        return (y % step == down) & (x % step == right)
+
+    def beside(step: int) -> list[tuple[int, int]]:
+        return [(-step, 0), (step, 0), (0, -step), (0, step)]
+
+    s = COARSEST
+    first = on(s, 0, 0)
+    found = [around(first, beside(s))]
+    while s > 1:
+        half = s // 2
+        corners = [(-half, -half), (-half, half), (half, -half), (half, half)]
+        found.append(around(on(s, half, half), corners))
+        found.append(around(on(s, 0, half) | on(s, half, 0), beside(half)))
+        s = half
+    return tuple(found)
+
+
+def _inside(place: Tensor, mirrored: Tensor, n: int) -> Tensor:
+    """`place` where it is in 0..n - 1, else `mirrored` where that is, else -1."""
+    mirrored = torch.where((mirrored >= 0) & (mirrored < n), mirrored, -1)
+    return torch.where((place >= 0) & (place < n), place, mirrored)
 
 
 class MotionCoder(nn.Module):
-    """Codes vectors [b, h/8, w/8, 2] in 1/16 luma pixel, given those of the frame before."""
+    """Codes vectors [b, h/8, w/8, 2] in quarters of a luma pixel, given those of the frame before."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         width = config.motion_width
-        self.transform = LappedTransform(4)
-        steps = uniform_steps(FINEST_STEP, torch.full((N_MOTION,), QP_PER_DOUBLING))
-        spread = 40.0 / (1.0 + torch.arange(N_MOTION) // 2)
-        self.latent_coder = LatentCoder(steps, spread, config.n_motion_hyper, width, config.depth_prior)
-        self.conditioning = Pointwise(2 * N_MOTION, width)
-        self.smooth_enter = Pointwise(4, width // 2)
-        self.smooth = blocks(width // 2, 1)
-        self.smooth_leave = Pointwise(width // 2, 2, silent=True)
+        self.enter = Pointwise(N_INPUTS, width)
+        self.modulation = Modulation(width)
+        self.middle = Pointwise(width, width)
+        self.leave = Pointwise(width, 5, silent=True)
 
-    def forward(
-        self,
-        vectors: Tensor | None,
-        previous: Tensor,
-        qp: Tensor,
-        hyper_port: Port,
-        port: Port,
-        slopes: Tensor | None = None,
-    ) -> Tensor:
-        """Code `vectors`, or decode them when None; returns decoded vectors, integers in 1/16 pixel.
+    def forward(self, vectors: Tensor | None, previous: Tensor, qp: Tensor, port: Port) -> Tensor:
+        """Code `vectors`, or decode them when None; returns them.
 
-        slopes: [b, h/8, w/8, 2], the mean squared slope of luma along x and y, for an encoder that rounds
-        vectors as coarsely as the picture under them allows.
+        vectors, previous: [b, h/8, w/8, 2], whole numbers within VECTOR_MAX. qp: int64 [b, 1, 1].
         """
-        _, h, w, _ = previous.shape
-        before = self.coefficients(previous)
-        energy = with_magnitude((before / self.latent_coder.step(qp)).clamp(-16.0, 16.0))
-        y = None if vectors is None else self.coefficients(vectors)
-        y_hat = self.latent_coder(y, self.conditioning(energy), qp, hyper_port, port, self.weight(slopes))
-        plain = self.vectors(y_hat)[:, :h, :w]
-        seen = torch.cat([plain, previous], dim=-1) * (1 / 64)
-        change = self.smooth_leave(self.smooth(self.smooth_enter(seen))) * 16.0
-        return round_through((plain + change).clamp(-VECTOR_MAX, VECTOR_MAX))
+        b, rows, columns, _ = previous.shape
+        before = previous.flatten(1, 2)
+        given = None if vectors is None else vectors.flatten(1, 2)
+        known = torch.zeros_like(before)
+        everything = torch.ones((), dtype=torch.bool, device=previous.device)
+        for index, (here, around) in enumerate(passes(rows, columns)):
+            if not len(here):
+                continue
+            here, around = here.to(previous.device), around.to(previous.device)
+            own_before, near_before = before[:, here, None], before[:, around]
+            near = known[:, around] if index else near_before
+            candidates, rank = ranked(torch.cat([near, own_before], 2))
+            expected = candidates[:, :, :1]
+            then = near_before - near, near_before - own_before
+            differences = torch.cat([near - expected, own_before - expected, *then], 2)
+            x = self._describe(differences, index)[:, None]
+            x = F.leaky_relu(self.modulation(self.enter(x), qp), 0.125)
+            parameters = self.leave(F.leaky_relu(self.middle(x), 0.125))
+            scale = (parameters[..., :3] + FIRST_ROW).clamp(min=1.0)
+            mean = expected[:, None, :, 0] + round_through(parameters[..., 3:])
+            own = None if given is None else given[:, here]
+            chosen = None if own is None else choice(own, candidates, rank)[:, None, :, None]
+            symbol = port.code(chosen, torch.zeros_like(scale[..., :1]), scale[..., :1], everything).detach()
+            is_new = symbol < 0
+            new = port.code(None if own is None else own[:, None], mean, scale[..., 1:], is_new).detach()
+            found = torch.where(is_new, new, taken(symbol[:, 0], candidates, rank)[:, None])[:, 0]
+            known = known.index_copy(1, here, found.clamp(-VECTOR_MAX, VECTOR_MAX))
+        return known.view(b, rows, columns, 2)
 
-    @staticmethod
-    def weight(slopes: Tensor | None) -> Tensor | None:
-        """What a squared error of each coefficient costs, as a multiple of the usual; [b, h/4, w/4, 32]."""
-        if slopes is None:
-            return None
-        pooled = functional.avg_pool2d(pad_to_multiple(slopes, 4).movedim(3, 1), 4).movedim(1, 3)
-        return (pooled * SLOPE_WEIGHT).clamp(LEAST_WEIGHT, GREATEST_WEIGHT).repeat(1, 1, 1, N_MOTION // 2)
+    def _describe(self, differences: Tensor, index: int) -> Tensor:
+        """Vectors [b, n, N_DIFFERENCES, 2] as the network sees them: [b, n, N_INPUTS]."""
+        d = differences.flatten(2)
+        small = (d * NEAR_SCALE).clamp(-DIFFERENCE_MAX, DIFFERENCE_MAX)
+        large = (d.abs() * FAR_SCALE).clamp(max=DIFFERENCE_MAX)
+        which = torch.zeros(*d.shape[:2], N_PASSES, device=d.device)
+        which[..., index] = 1.0
+        return torch.cat([small, small.abs(), large, which], -1)
 
-    def coefficients(self, vectors: Tensor) -> Tensor:
-        """[b, h, w, 2] -> [b, h/4, w/4, 32]; the two components' coefficients interleave by frequency."""
-        padded = pad_to_multiple(vectors, 4)
-        parts = [self.transform(padded[..., i]) for i in range(2)]
-        return torch.stack(parts, dim=-1).flatten(3)
 
-    def vectors(self, coefficients: Tensor) -> Tensor:
-        """Undoes `coefficients`, on the padded grid."""
-        b, h, w, _ = coefficients.shape
-        parts = coefficients.reshape(b, h, w, N_MOTION // 2, 2)
-        return torch.stack([self.transform.inverse(parts[..., i].contiguous()) for i in range(2)], dim=-1)
+def ranked(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors [b, n, k, 2] by the sum of their distances |x| + |y| to all others, and the rank of each among
+    those that differ: int64 [b, n, k], -1 for one that has been there already.
+
+    (The first is the vector median: Astola et al., Proc. IEEE 78(4), 1990.)
+    """
+    whole = vectors.long()
+    distance = (whole[:, :, :, None] - whole[:, :, None]).abs().sum((-1, -2))
+    order = torch.argsort(distance, dim=-1, stable=True)
+    vectors = vectors.gather(2, order[..., None].expand(-1, -1, -1, 2))
+    k = vectors.shape[2]
+    is_equal = (vectors[:, :, :, None] == vectors[:, :, None]).all(-1)
+    earlier = torch.ones(k, k, dtype=torch.bool, device=vectors.device).tril(-1)
+    is_first = ~(is_equal & earlier).any(-1)
+    return vectors, torch.where(is_first, is_first.cumsum(-1) - 1, -1)
+
+
+def choice(own: Tensor, candidates: Tensor, rank: Tensor) -> Tensor:
+    """The symbol for vectors [b, n, 2]: the rank of the candidate that each is, -1 where it is none."""
+    is_it = (candidates == own[:, :, None]).all(-1)
+    return torch.where(is_it, rank, -1).amax(-1).float()
+
+
+def taken(symbol: Tensor, candidates: Tensor, rank: Tensor) -> Tensor:
+    """The candidates [b, n, 2] that symbols [b, n, 1] name; beyond the last rank, the last."""
+    is_it = rank == symbol.long().clamp(min=0).minimum(rank.amax(-1, keepdim=True))
+    place = torch.where(is_it, torch.arange(rank.shape[-1], device=rank.device), 0).amax(-1)
+    return candidates.gather(2, place[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]

@@ -63,8 +63,8 @@ class Prediction:
 @dataclass(frozen=True)
 class Reference:
     """What a decoded frame leaves for the next: its picture, features at 1/8, long-term state at 1/16 and
-    the vectors [b, h/8, w/8, 2] it was predicted with, in 1/16 luma pixel. For the layer above, the modes of
-    its blocks and its latent u_hat [b, h/16, w/16, n_latent] in quantiser steps."""
+    the vectors [b, h/8, w/8, 2] it was predicted with, in quarters of a luma pixel. For the layer above, the
+    modes of its blocks and its latent u_hat [b, h/16, w/16, n_latent] in quantiser steps."""
 
     picture: Picture
     features: Tensor

@@ -8,6 +8,7 @@ rounds and collects symbols, `DecoderPort` takes symbols from the payload.
 from __future__ import annotations
 
 import math
+from enum import IntEnum
 from functools import lru_cache
 from typing import Protocol
 
@@ -24,6 +25,15 @@ SYMBOL_MAX = (1 << 15) - 1
 def scale_table() -> list[float]:
     """Standard deviations of the 64 Laplace distributions, log-spaced, in quantiser steps."""
     return [SCALE_MIN * math.exp(LOG_SCALE_STEP * i) for i in range(N_SCALES)]
+
+
+class Bank(IntEnum):
+    """Symbols of a kind have tables of their own, N_SCALES rows each, one bank after the other."""
+
+    HYPER = 0  # and modes, quality maps
+    INTRA = 1
+    INTER = 2
+    MOTION = 3
 
 
 class Port(Protocol):
@@ -45,6 +55,13 @@ class Port(Protocol):
 class CodingPort:
     """What encoder and decoder share: they code the selected elements alone, one after the other."""
 
+    def __init__(self, bank: Bank = Bank.HYPER) -> None:
+        self._first_row = N_SCALES * int(bank)
+
+    def tables(self, rows: Tensor) -> Tensor:
+        """The tables that rows of this port's bank are; row 0 stays 0."""
+        return torch.where(rows > 0, rows + self._first_row, rows) if self._first_row else rows
+
     def code(
         self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, weight: Tensor | None = None
     ) -> Tensor:
@@ -64,8 +81,9 @@ class CodingPort:
 class EncoderPort(CodingPort):
     """Rounds as rate and distortion together have it; keeps symbols and table rows for the rANS coder."""
 
-    def __init__(self, thrift: float = 0.0) -> None:
+    def __init__(self, bank: Bank = Bank.HYPER, thrift: float = 0.0) -> None:
         """thrift: see `thrifty_round`."""
+        super().__init__(bank)
         self.thrift = thrift
         self.groups: list[tuple[Tensor, Tensor]] = []
 
@@ -77,7 +95,7 @@ class EncoderPort(CodingPort):
         rounded = thrifty_round(u - mean, rows, self.thrift, weight)
         symbols = torch.where(coded, rounded, torch.zeros_like(mean))
         symbols = symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX)
-        self.groups.append((symbols[coded].to(torch.int32), rows[coded]))
+        self.groups.append((symbols[coded].to(torch.int32), self.tables(rows[coded])))
         return symbols + mean
 
 
@@ -92,13 +110,14 @@ class SymbolSource(Protocol):
 class DecoderPort(CodingPort):
     """Takes from a payload what the encoder's port put there."""
 
-    def __init__(self, source: SymbolSource) -> None:
+    def __init__(self, source: SymbolSource, bank: Bank = Bank.HYPER) -> None:
+        super().__init__(bank)
         self.source = source
 
     def code_selected(
         self, u: Tensor | None, mean: Tensor, rows: Tensor, weight: Tensor | None = None
     ) -> Tensor:
-        symbols = self.source.pop_coded(rows).to(mean)
+        symbols = self.source.pop_coded(self.tables(rows)).to(mean)
         return symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX) + mean
 
 
@@ -139,7 +158,8 @@ class TrainingPort:
         if self.quantiser == "mixed":
             smooth = laplace_bits(noisy, scale.detach())
             bits = laplace_bits(rounded, scale) + smooth - smooth.detach()
-        self.bits.append(bits.reshape(mean.shape[0], -1).sum(1))
+        placed = torch.zeros_like(mean, dtype=torch.float32).masked_scatter(chosen, bits)
+        self.bits.append(placed.flatten(1).sum(1))
         decoded = torch.zeros_like(mean, dtype=torch.float32).masked_scatter(chosen, symbols)
         return torch.where(chosen, decoded + mean.float(), torch.zeros_like(decoded))
 
@@ -149,7 +169,6 @@ def table_rows(scale: Tensor) -> Tensor:
 
 
 LATENT_THRIFT = 0.7  # of the encoder; training with it starves P frames (benchmarks/training)
-MOTION_THRIFT = 0.35  # errors of vectors pile up over a chain
 # What a squared error of one quantiser step costs, in bits, under the exchange rate of training: 6/8 over
 # 0.134 (training/objective.py), of luma and chroma alike.
 BITS_PER_SQUARED_STEP = 5.6

@@ -21,7 +21,7 @@ from nvc.models.layers import ACTIVATION_MAX, EXACT_SUM_LIMIT, Block, Pointwise,
 from nvc.models.transform import N_COEFFICIENTS, PictureTransform
 from nvc.models.warp import warp_features, warp_picture
 
-EXPECTED = 0x552816C8
+EXPECTED = 0xB0462855
 SIZE = 48
 WIDTH = 32
 

@@ -22,7 +22,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nvc.flow import FlowEstimator, squared_slopes
+from nvc.models.picture_coder import Reference
+from nvc.motion_search import MotionSearch
 
 Bytes = npt.NDArray[np.uint8]
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -132,28 +133,25 @@ class Cache:
 
 @dataclass(frozen=True)
 class Batch:
-    """Planes as uint8: y [batch, n, h, w], u and v at half size; vectors float32 [batch, n - 1, h/8, w/8, 2]
-    in luma pixels, from each frame to the one before, as found between source frames."""
+    """Planes as uint8: y [batch, n, h, w], u and v at half size; proposed: float32 [batch, n - 1, h/8, w/8,
+    2], vectors from each frame to the one before, see MotionSearch.propose."""
 
     y: Bytes
     u: Bytes
     v: Bytes
-    vectors: npt.NDArray[np.float32]
+    proposed: npt.NDArray[np.float32]
 
-    def fitted_vectors(self, index: int, luma: Tensor, qp: Tensor, flow: FlowEstimator) -> Tensor:
-        """Frame `index`'s vectors as an encoder finds them, in 1/16 luma pixel: fitted to what it decoded.
+    def vectors(self, index: int, reference: Reference, qp: Tensor, motion: MotionSearch) -> Tensor:
+        """Frame `index`'s vectors as an encoder finds them in what it decoded of the frame before.
 
-        luma: the decoded frame before it [batch, h, w], centred. qp: [batch or 1, ...]; the first counts.
+        qp: [batch or 1, ...]; the first of each picture counts.
         """
-        before = (luma.detach() + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
-        current, found = self.y[:, index], self.vectors[:, index - 1]
-        qps = qp.flatten(1)[:, 0].expand(len(before)).tolist()
-        fitted = [flow.refine(*sample) for sample in zip(before, current, found, qps, strict=True)]
-        return torch.from_numpy(np.stack(fitted))
-
-    def slopes(self, index: int) -> Tensor:
-        """Frame `index`'s squared slopes, as an encoder weighs vectors with them."""
-        return torch.from_numpy(np.stack([squared_slopes(luma) for luma in self.y[:, index]]))
+        luma = (reference.picture[0].detach() + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
+        previous = reference.vectors.cpu().numpy()
+        current, proposed = self.y[:, index], self.proposed[:, index - 1]
+        qps = qp.flatten(1)[:, 0].expand(len(luma)).tolist()
+        samples = zip(luma, current, proposed, previous, qps, strict=True)
+        return torch.from_numpy(np.stack([motion.search(*sample) for sample in samples]))
 
 
 class Sampler:
@@ -162,7 +160,7 @@ class Sampler:
     def __init__(self, cache: Cache, crop: int, n_frames: int, batch: int, seed: int) -> None:
         self.cache, self.crop, self.n_frames, self.batch = cache, crop, n_frames, batch
         self.rng = np.random.default_rng(seed)
-        self.flow = FlowEstimator()
+        self.motion = MotionSearch()
         by_source: dict[str, list[ClipEntry]] = {}
         for entry in cache.training:
             if entry.n_frames >= n_frames and min(entry.width, entry.height) >= crop:
@@ -179,11 +177,11 @@ class Sampler:
             samples = [self._sample() for _ in range(self.batch)]
             y, u, v = (np.stack([s[i] for s in samples]) for i in range(3))
             h, w = y.shape[2] // 8, y.shape[3] // 8
-            vectors = np.zeros((self.batch, self.n_frames - 1, h, w, 2), np.float32)
+            proposed = np.zeros((self.batch, self.n_frames - 1, h, w, 2), np.float32)
             for b in range(self.batch):
                 for i in range(1, self.n_frames):
-                    vectors[b, i - 1] = self.flow.search(y[b, i - 1], y[b, i])
-            yield Batch(y, u, v, vectors)
+                    proposed[b, i - 1] = self.motion.propose(y[b, i - 1], y[b, i])
+            yield Batch(y, u, v, proposed)
 
     def _sample(self) -> tuple[Bytes, Bytes, Bytes]:
         rng, crop, n = self.rng, self.crop, self.n_frames

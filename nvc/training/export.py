@@ -11,15 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bitstream_spec import FrameType
 from nvc.entropy.tables import laplace_tables
 from nvc.errors import ModelError
-from nvc.flow import FlowEstimator
+from nvc.frame_coder import encoder_ports
 from nvc.model_store import write_model
 from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, CodecConfig
 from nvc.models.exact import count_macs, exact_arithmetic, make_exact
 from nvc.models.picture_coder import Picture
-from nvc.models.quantiser import LATENT_THRIFT, MOTION_THRIFT, N_SCALES, EncoderPort, scale_table
+from nvc.models.quantiser import LATENT_THRIFT, N_SCALES, Bank, EncoderPort, scale_table
+from nvc.motion_search import MotionSearch
 from nvc.training.checkpoint import read_checkpoint, set_parameters
 from nvc.training.data import Cache, Sampler
 
@@ -29,15 +31,11 @@ CALIBRATION_ROUNDS = 6
 COUNTED_SIZES = 256
 
 
-def encoder_ports() -> Ports[EncoderPort]:
-    return Ports(EncoderPort(), EncoderPort(LATENT_THRIFT), EncoderPort(), EncoderPort(MOTION_THRIFT))
-
-
 def code_clips(
     codec: Codec, cache: Cache, crop: int, rounds: int, batch: int = 2
 ) -> Iterator[Ports[EncoderPort]]:
     """Code training clips at every few qp, over short chains; yields what each frame's ports hold."""
-    flow = FlowEstimator()
+    motion = MotionSearch()
     sampler = iter(Sampler(cache, crop, CALIBRATION_FRAMES, batch, seed=99))
     for qp_value in CALIBRATION_QPS * rounds:
         sample = next(sampler)
@@ -46,21 +44,21 @@ def code_clips(
         qp = torch.full((b, 1, 1), qp_value)
         for index in range(n):
             x: Picture = (planes[0][:, index], planes[1][:, index], planes[2][:, index])
-            ports = encoder_ports()
+            ports = encoder_ports(FrameType.P if index else FrameType.I, LATENT_THRIFT)
             if index == 0:
                 reference = codec.code_intra(x, (b, height, width), qp, ports)
             else:
-                vectors = sample.fitted_vectors(index, reference.picture[0], qp, flow)
-                vectors = codec.code_vectors(vectors, reference, qp, ports, sample.slopes(index))
+                found = sample.vectors(index, reference, qp, motion)
+                vectors = codec.code_vectors(found, reference, qp, ports)
                 reference = codec.code_inter(x, vectors, reference, qp, ports)
             yield ports
 
 
 def count_symbols(frames: Iterable[Ports[EncoderPort]]) -> npt.NDArray[np.int64]:
-    """How often symbols of each magnitude are coded with each table row; [N_SCALES, COUNTED_SIZES]."""
-    counts = np.zeros((N_SCALES, COUNTED_SIZES), np.int64)
+    """How often symbols of each magnitude are coded with each table row; [n_rows, COUNTED_SIZES]."""
+    counts = np.zeros((len(Bank) * N_SCALES, COUNTED_SIZES), np.int64)
     for ports in frames:
-        for port in (ports.hyper, ports.latent, ports.motion_hyper, ports.motion):
+        for port in (ports.hyper, ports.latent, ports.motion):
             for symbols, rows in port.groups:
                 sizes = symbols.abs().clamp(max=COUNTED_SIZES - 1)
                 np.add.at(counts, (rows.numpy(), sizes.numpy()), 1)
@@ -81,12 +79,12 @@ def decode_kmac_per_pixel(config: CodecConfig) -> tuple[float, float]:
         return sum(n for name, n in counts.items() if "analysis" not in name) / side**2 / 1000
 
     with torch.no_grad():
-        reference = codec.code_intra(x, (1, side, side), qp, encoder_ports())
+        reference = codec.code_intra(x, (1, side, side), qp, encoder_ports(FrameType.I))
     vectors = torch.zeros(1, side // 8, side // 8, 2)
-    intra = total(lambda c: void(c.code_intra(x, (1, side, side), qp, encoder_ports())))
+    intra = total(lambda c: void(c.code_intra(x, (1, side, side), qp, encoder_ports(FrameType.I))))
 
     def code_inter(codec: Codec) -> None:
-        ports = encoder_ports()
+        ports = encoder_ports(FrameType.P)
         decoded = codec.code_vectors(vectors, reference, qp, ports)
         codec.code_inter(x, decoded, reference, qp, ports)
 
@@ -115,7 +113,7 @@ def export_codec(codec: Codec, cache: Cache, card: dict[str, Any], folder: Path,
         "decode_kmac_per_pixel_intra": round(intra, 2),
         "decode_kmac_per_pixel_inter": round(inter, 2),
     }
-    return write_model(codec, laplace_tables(scale_table(), counts), figures | card, folder)
+    return write_model(codec, laplace_tables(scale_table() * len(Bank), counts), figures | card, folder)
 
 
 def export_run(run: Path, folder: Path, cache: Path | None = None) -> Path:

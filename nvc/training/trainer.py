@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvc.flow import FlowEstimator
 from nvc.gop import qp_offset
 from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, N_QP
 from nvc.models.picture_coder import Picture, Reference
-from nvc.models.quantiser import MOTION_THRIFT, Port, TrainingPort
+from nvc.models.quantiser import Port, TrainingPort
+from nvc.motion_search import MotionSearch
 from nvc.training.checkpoint import read_checkpoint, read_start, save_checkpoint, set_parameters
 from nvc.training.data import Batch, Cache, Sampler, prefetch
 from nvc.training.objective import balance_table, block_distortion, draw_qp, lambda_table, luma_psnr_db
@@ -67,7 +67,7 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.codec.named_parameters()}
         self.lambdas = lambda_table().to(self.device)
         self.balance = balance_table().to(self.device)
-        self.flow = FlowEstimator()
+        self.motion = MotionSearch()
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.position = {"stage": 0, "step": 0, "total_steps": 0}
         self.seconds = 0.0
@@ -243,7 +243,6 @@ class Trainer:
                 TrainingPort(stage.quantiser),
                 TrainingPort(stage.quantiser, stage.thrift),
                 TrainingPort(stage.quantiser),
-                TrainingPort(stage.quantiser, MOTION_THRIFT),
             )
             with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
                 predicted: Picture | None = None
@@ -252,10 +251,8 @@ class Trainer:
                 else:
                     if n_yielded % stage.window == 0:
                         reference = detach(reference)
-                    luma = reference.picture[0]
-                    found = batch.fitted_vectors(index, luma, frame_qp, self.flow).to(self.device)
-                    slopes = batch.slopes(index).to(self.device)
-                    vectors = self.codec.code_vectors(found, reference, frame_qp[:, :1, :1], ports, slopes)
+                    found = batch.vectors(index, reference, frame_qp, self.motion).to(self.device)
+                    vectors = self.codec.code_vectors(found, reference, frame_qp[:, :1, :1], ports)
                     prediction = self.codec.predict(reference, vectors)
                     predicted = prediction.picture
                     reference = self.codec.code_predicted(x, prediction, vectors, frame_qp, ports)
@@ -269,7 +266,7 @@ class Trainer:
     ) -> FrameCost:
         n_pixels = x[0].shape[1] * x[0].shape[2]
         bpp = {}
-        for name in ("hyper", "latent", "motion_hyper", "motion"):
+        for name in ("hyper", "latent", "motion"):
             port = getattr(ports, name)
             if port.bits:
                 bpp[name] = torch.stack(port.bits).sum(0) / n_pixels
@@ -308,7 +305,7 @@ def detach(reference: Reference) -> Reference:
         (y, u, v),
         reference.features.detach(),
         reference.state.detach(),
-        reference.vectors.detach(),
+        reference.vectors,
         reference.modes,
         reference.u_hat.detach(),
     )

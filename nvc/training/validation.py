@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nvc.flow import FlowEstimator
+from nvc.motion_search import MotionSearch
 from nvc.training.data import Batch, Cache
 
 VALIDATION_QPS = (8, 24, 40, 56)
@@ -15,7 +15,7 @@ VALIDATION_QPS = (8, 24, 40, 56)
 def validation_batches(cache: Cache, crop: int, n_frames: int, n_clips: int) -> list[Batch]:
     """Centre crops of the first frames of held-out clips, one clip of each source in turn."""
     by_source: dict[str, list[Batch]] = {}
-    flow = FlowEstimator()
+    motion = MotionSearch()
     for entry in cache.validation:
         if entry.n_frames < n_frames or min(entry.width, entry.height) < crop:
             continue
@@ -25,8 +25,8 @@ def validation_batches(cache: Cache, crop: int, n_frames: int, n_clips: int) -> 
         u, v = (
             np.ascontiguousarray(p[:, y // 2 : (y + crop) // 2, x // 2 : (x + crop) // 2]) for p in planes[1:]
         )
-        vectors = [flow.search(luma[i - 1], luma[i]) for i in range(1, n_frames)]
-        stacked = np.stack(vectors) if vectors else np.zeros((0, crop // 8, crop // 8, 2), np.float32)
+        proposed = [motion.propose(luma[i - 1], luma[i]) for i in range(1, n_frames)]
+        stacked = np.stack(proposed) if proposed else np.zeros((0, crop // 8, crop // 8, 2), np.float32)
         by_source.setdefault(entry.source, []).append(Batch(luma[None], u[None], v[None], stacked[None]))
     rounds = max((len(b) for b in by_source.values()), default=0)
     order = [b[i] for i in range(rounds) for b in by_source.values() if i < len(b)]

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from bitstream_spec import FrameType
 from nvc.entropy.tables import laplace_tables
+from nvc.frame_coder import encoder_ports
 from nvc.model_store import Model, load_model, write_model
 from nvc.models.codec import Codec
 from nvc.models.config import CodecConfig
 from nvc.models.exact import make_exact
-from nvc.models.quantiser import scale_table
-from nvc.training.export import encoder_ports
+from nvc.models.quantiser import Bank, scale_table
 
-SMALL = CodecConfig("small", 384, 16, 16, 1, 1, 1, 1, 4, 16, 2)
+SMALL = CodecConfig("small", 384, 16, 16, 1, 1, 1, 1, 4, 16)
 
 
 def run_codec(codec: Codec) -> None:
@@ -25,9 +26,9 @@ def run_codec(codec: Codec) -> None:
     u, v = y[:, ::2, ::2] * 0.3, y[:, 1::2, ::2] * 0.2
     for qp_value in (0, 30, 63):
         qp = torch.full((1, 1, 1), qp_value)
-        reference = codec.code_intra((y, u, v), (1, 64, 96), qp, encoder_ports())
-        vectors = torch.randn(1, 8, 12, 2, generator=generator) * 30
-        ports = encoder_ports()
+        reference = codec.code_intra((y, u, v), (1, 64, 96), qp, encoder_ports(FrameType.I))
+        vectors = torch.randn(1, 8, 12, 2, generator=generator).mul(8).round()
+        ports = encoder_ports(FrameType.P)
         vectors = codec.code_vectors(vectors, reference, qp, ports)
         codec.code_inter((y, u, v), vectors, reference, qp, ports)
 
@@ -46,7 +47,9 @@ def untrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     codec = Codec(SMALL)
     make_exact(codec, run_codec)
-    return write_model(codec, laplace_tables(scale_table()), {"data": "none"}, tmp_path_factory.mktemp("w"))
+    return write_model(
+        codec, laplace_tables(scale_table() * len(Bank)), {"data": "none"}, tmp_path_factory.mktemp("w")
+    )
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +58,9 @@ def speaking_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     codec = Codec(SMALL)
     perturb(codec)
     make_exact(codec, run_codec)
-    return write_model(codec, laplace_tables(scale_table()), {"data": "none"}, tmp_path_factory.mktemp("w"))
+    return write_model(
+        codec, laplace_tables(scale_table() * len(Bank)), {"data": "none"}, tmp_path_factory.mktemp("w")
+    )
 
 
 @pytest.fixture

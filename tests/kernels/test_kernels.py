@@ -16,7 +16,7 @@ from nvc.kernels.products import LANES, VECTORS_MAX, multiply, pack
 from nvc.models.layers import ACTIVATION_MAX, Block, Depthwise, Pointwise, ProductLayer
 from nvc.models.quantiser import N_SCALES, SYMBOL_MAX, scale_table
 from nvc.models.transform import LappedTransform, PictureTransform
-from nvc.models.warp import VECTOR_UNIT, warp_features, warp_picture
+from nvc.models.warp import FEATURE_UNIT, warp_features, warp_picture
 
 CODER = RansCoder(laplace_tables(scale_table()))
 few = settings(deadline=None, max_examples=25)
@@ -124,7 +124,7 @@ def test_warped_picture(seed: int, b: int, h: int, w: int, size: float) -> None:
 @given(seeds, sides, sides, st.integers(1, 40), st.sampled_from([0.0, 1.0, 9e3]))
 def test_warped_features(seed: int, h: int, w: int, n: int, size: float) -> None:
     generator = torch.Generator().manual_seed(seed)
-    vectors = vectors_for(generator, 1, h, w, size * VECTOR_UNIT).clamp(-(2**14), 2**14)
+    vectors = vectors_for(generator, 1, h, w, size * FEATURE_UNIT).clamp(-(2**14), 2**14)
     assert torch.equal(*both(warp_features, random(generator, 1, h, w, n), vectors))
 
 

@@ -1,0 +1,214 @@
+"""The encoder's search for vectors. Nothing a decoder computes, so no bits have to agree here."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from nvc.kernels.compile import inlined, kernel, spread
+from nvc.models.warp import FILTER_TABLE, N_PHASES, VECTOR_UNIT
+
+PAD = 48  # luma pixels around a picture in which blocks may be found
+_FAR = np.int64(1 << 40)
+_FIRST_STEP = 4  # quarters of a pixel
+
+
+@kernel
+def _shift(padded, filters, out, first, last):
+    """Every quarter of a pixel's shift of a padded picture, as bytes; out [unit, unit, h, w]."""
+    unit, width = out.shape[0], out.shape[3]
+    line = np.empty(width + 3, np.float32)
+    for row in range(first, last):
+        for down in range(unit):
+            f = filters[down]
+            for x in range(width + 3):
+                line[x] = (
+                    padded[row, x] * f[0]
+                    + padded[row + 1, x] * f[1]
+                    + padded[row + 2, x] * f[2]
+                    + padded[row + 3, x] * f[3]
+                )
+            for right in range(unit):
+                g = filters[right]
+                for x in range(width):
+                    value = line[x] * g[0] + line[x + 1] * g[1] + line[x + 2] * g[2] + line[x + 3] * g[3]
+                    out[down, right, row, x] = np.uint8(min(max(value + np.float32(0.5), 0), 255))
+
+
+def shifted_planes(reference: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """uint8 [h, w] -> [4, 4, h + 2 PAD, w + 2 PAD]: moved by quarters of a pixel, down and right."""
+    padded = np.pad(reference, ((PAD + 1, PAD + 2), (PAD + 1, PAD + 2)), mode="edge").astype(np.float32)
+    filters = FILTER_TABLE.numpy()[:: N_PHASES // VECTOR_UNIT] / np.float32(128)
+    h, w = reference.shape[0] + 2 * PAD, reference.shape[1] + 2 * PAD
+    out = np.empty((VECTOR_UNIT, VECTOR_UNIT, h, w), np.uint8)
+    spread(partial(_shift, padded, filters, out), h, 100 * h * w)
+    return out
+
+
+@inlined
+def _error(planes, current, top, left, block, x, y, limit):
+    """Squared error of a block moved by (x, y) quarters; a great number where that exceeds `limit`."""
+    unit = planes.shape[0]
+    row, column = top + PAD + y // unit, left + PAD + x // unit
+    if row < 0 or column < 0 or row + block > planes.shape[2] or column + block > planes.shape[3]:
+        return _FAR
+    total = np.int64(0)
+    plane = planes[y % unit, x % unit]
+    for j in range(block):
+        part = np.int32(0)
+        for i in range(block):
+            d = np.int32(plane[row + j, column + i]) - np.int32(current[top + j, left + i])
+            part += d * d
+        total += part
+        if total > limit:
+            return _FAR
+    return total
+
+
+@inlined
+def _difference(vectors, row, column, x, y, prices):
+    """What the vector (x, y) costs beside that of a block."""
+    last = len(prices) - 1
+    to_x, to_y = abs(x - vectors[row, column, 0]), abs(y - vectors[row, column, 1])
+    return prices[min(to_x, last)] + prices[min(to_y, last)]
+
+
+@inlined
+def _outer_price(vectors, top, left, bottom, right, x, y, prices):
+    """What the bits of a vector cost that all blocks of a region have, given those around it."""
+    rows, columns, _ = vectors.shape
+    total = np.float32(0)
+    for column in range(left, right):
+        if top:
+            total += _difference(vectors, top - 1, column, x, y, prices)
+        if bottom < rows:
+            total += _difference(vectors, bottom, column, x, y, prices)
+    for row in range(top, bottom):
+        if left:
+            total += _difference(vectors, row, left - 1, x, y, prices)
+        if right < columns:
+            total += _difference(vectors, row, right, x, y, prices)
+    return total
+
+
+@inlined
+def _price(vectors, top, left, bottom, right, prices):
+    """What the bits of a region's vectors cost, given those around it."""
+    rows, columns, _ = vectors.shape
+    total = np.float32(0)
+    for row in range(top, bottom):
+        for column in range(left, right):
+            x, y = vectors[row, column, 0], vectors[row, column, 1]
+            if row:
+                total += _difference(vectors, row - 1, column, x, y, prices)
+            if column:
+                total += _difference(vectors, row, column - 1, x, y, prices)
+            if row + 1 == bottom < rows:
+                total += _difference(vectors, bottom, column, x, y, prices)
+            if column + 1 == right < columns:
+                total += _difference(vectors, row, right, x, y, prices)
+    return total
+
+
+@inlined
+def _cost(planes, current, vectors, region, block, x, y, prices, limit):
+    """What it costs that a region moves as a whole; a great number where that exceeds `limit`."""
+    top, left, bottom, right = region
+    total = np.float64(_outer_price(vectors, top, left, bottom, right, x, y, prices))
+    for row in range(top, bottom):
+        for column in range(left, right):
+            if total >= limit:
+                return np.float64(_FAR)
+            total += _error(planes, current, row * block, column * block, block, x, y, limit - total)
+    return total
+
+
+@inlined
+def _is_another(tried, n_tried, vector):
+    """Put a vector behind those that are to be tried; 1 if it is not among them, 0 if it is."""
+    for k in range(n_tried):
+        if tried[k, 0] == vector[0] and tried[k, 1] == vector[1]:
+            return 0
+    tried[n_tried, 0], tried[n_tried, 1] = vector[0], vector[1]
+    return 1
+
+
+@inlined
+def _proposals(candidates, vectors, region, tried):
+    """What is proposed to a region, by the candidates and those around it, and how many they are."""
+    top, left, bottom, right = region
+    rows, columns, _ = vectors.shape
+    middle_y, middle_x = (top + bottom) // 2, (left + right) // 2
+    n_tried = 0
+    for k in range(len(candidates)):
+        n_tried += _is_another(tried, n_tried, candidates[k, middle_y, middle_x])
+    for k in range(9):
+        y = top - 1 if k < 3 else (middle_y if k < 6 else bottom)
+        x = left - 1 if k % 3 == 0 else (middle_x if k % 3 == 1 else right)
+        if 0 <= y < rows and 0 <= x < columns:
+            n_tried += _is_another(tried, n_tried, vectors[y, x])
+    return n_tried
+
+
+@inlined
+def _look_around(planes, current, vectors, region, block, x, y, prices, cost):
+    """The best vector of a region near (x, y), and its cost."""
+    step = _FIRST_STEP
+    while step:
+        from_x, from_y = x, y
+        for k in range(9):
+            to_x, to_y = from_x + (k % 3 - 1) * step, from_y + (k // 3 - 1) * step
+            if k != 4:
+                its_cost = _cost(planes, current, vectors, region, block, to_x, to_y, prices, cost)
+                if its_cost < cost:
+                    cost, x, y = its_cost, to_x, to_y
+        if x == from_x and y == from_y:
+            step //= 2
+    return x, y, cost
+
+
+@kernel
+def search_blocks(planes, current, candidates, prices, block, sizes):
+    """Vectors int32 [rows, columns, 2] for the blocks of `current`, chosen from `planes`.
+
+    candidates: int32 [n, rows, columns, 2]. prices: of a component, by how much it differs from a
+    neighbour's. sizes: regions of so many blocks a side move as wholes, one size after the other; what lies
+    around a vector is looked at where it is new, and at each size finer than all before.
+    """
+    n, rows, columns, _ = candidates.shape
+    vectors = np.zeros((rows, columns, 2), np.int32)
+    errors = np.zeros((rows, columns), np.int64)
+    tried = np.empty((n + 9, 2), np.int32)
+    finest = rows + columns
+    for turn in range(len(sizes)):
+        size = sizes[turn]
+        is_finest = size < finest
+        finest = min(size, finest)
+        for top in range(0, rows, size):
+            for left in range(0, columns, size):
+                region = top, left, min(top + size, rows), min(left + size, columns)
+                _, _, bottom, right = region
+                before = np.float64(_FAR)
+                if turn:
+                    before = np.float64(_price(vectors, top, left, bottom, right, prices))
+                    before += errors[top:bottom, left:right].sum()
+                cost = before
+                x, y = vectors[(top + bottom) // 2, (left + right) // 2]
+                for k in range(_proposals(candidates, vectors, region, tried)):
+                    its_cost = _cost(
+                        planes, current, vectors, region, block, tried[k, 0], tried[k, 1], prices, cost
+                    )
+                    if its_cost < cost:
+                        cost, x, y = its_cost, tried[k, 0], tried[k, 1]
+                if is_finest or cost < before:
+                    x, y, cost = _look_around(planes, current, vectors, region, block, x, y, prices, cost)
+                if cost < before:
+                    for row in range(top, bottom):
+                        for column in range(left, right):
+                            vectors[row, column, 0], vectors[row, column, 1] = x, y
+                            errors[row, column] = _error(
+                                planes, current, row * block, column * block, block, x, y, _FAR
+                            )
+    return vectors

@@ -1,0 +1,86 @@
+"""Motion coding: every vector is coded once, after those it is told by, and comes back as it was."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from nvc.model_store import Model
+from nvc.models.exact import exact_arithmetic
+from nvc.models.motion_coder import VECTOR_MAX, passes, ranked
+from nvc.models.quantiser import Bank, DecoderPort, EncoderPort
+
+few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@few
+@given(st.integers(1, 20), st.integers(1, 20))
+def test_passes_bring_each_vector_once_and_after_its_neighbours(rows: int, columns: int) -> None:
+    known = torch.zeros(rows * columns, dtype=torch.bool)
+    for index, (here, around) in enumerate(passes(rows, columns)):
+        assert not known[here].any()
+        assert not index or known[around].all()
+        known[here] = True
+    assert known.all()
+
+
+def code(model: Model, vectors: Tensor, previous: Tensor, qp: int) -> tuple[Tensor, Tensor, int]:
+    """What encoder and decoder have of vectors, and the bytes they took."""
+    port = EncoderPort(Bank.MOTION)
+    place = torch.full((1, 1, 1), qp)
+    with exact_arithmetic():
+        encoded = model.codec.motion(vectors, previous, place, port)
+        payload = model.coder.encode(port.groups)
+        decoder = model.coder.decoder(payload)
+        decoded = model.codec.motion(None, previous, place, DecoderPort(decoder, Bank.MOTION))
+    return encoded, decoded, len(payload)
+
+
+def field(rows: int, columns: int, seed: int, reach: float) -> Tensor:
+    """Some that all move alike, some on their own."""
+    generator = torch.Generator().manual_seed(seed)
+    own = (torch.randn(1, rows, columns, 2, generator=generator) * reach).round()
+    alike = torch.rand(1, rows, columns, 1, generator=generator) < 0.5
+    return torch.where(alike, own[:, :1, :1], own).clamp(-VECTOR_MAX, VECTOR_MAX)
+
+
+@few
+@given(
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.integers(0, 99),
+    st.sampled_from([0.0, 1.0, 30.0, 9e3]),
+    st.integers(0, 63),
+)
+def test_vectors_come_back(
+    speaking_model: Model, rows: int, columns: int, seed: int, reach: float, qp: int
+) -> None:
+    vectors, previous = field(rows, columns, seed, reach), field(rows, columns, seed + 100, reach)
+    encoded, decoded, _ = code(speaking_model, vectors, previous, qp)
+    assert torch.equal(encoded, vectors)
+    assert torch.equal(decoded, vectors)
+
+
+@pytest.mark.parametrize("qp", [10, 40])
+def test_a_field_of_few_motions_is_cheap(qp: int) -> None:
+    from nvc.model_store import load_model
+
+    model = load_model("tiny")
+    still = torch.zeros(1, 24, 32, 2)
+    pan = torch.full((1, 24, 32, 2), 13.0)
+    parts = pan.clone()
+    parts[:, 8:16, 10:20] = torch.tensor([-6.0, 22.0])
+    wild = field(24, 32, 7, 20.0)
+    costs = [code(model, vectors, still, qp)[2] for vectors in (still, pan, parts, wild)]
+    assert costs[0] < 24
+    assert costs[0] < costs[1] < costs[2] < costs[3] / 5
+
+
+def test_candidates_come_by_their_distance_and_once() -> None:
+    vectors = torch.tensor([[[[9.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]]])
+    sorted_vectors, rank = ranked(vectors)
+    assert sorted_vectors[0, 0, :, 0].tolist() == [1, 1, 0, 0, 9]
+    assert rank[0, 0].tolist() == [0, -1, 1, -1, 2]

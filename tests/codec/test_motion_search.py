@@ -1,0 +1,98 @@
+"""Motion search: vectors that predict, also where the flow is lost, and cost no more than they give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from nvc.media.synthetic import natural_clip
+from nvc.models.warp import GRID, VECTOR_UNIT, warp_plane
+from nvc.motion_search import MotionSearch
+
+Plane = npt.NDArray[np.uint8]
+
+
+class LostFlow:
+    """In place of OpenCV's: right but for a third of the picture."""
+
+    def __init__(self, motion: tuple[float, float]) -> None:
+        self.motion = motion
+
+    def calc(self, current: Plane, before: Any, _: None) -> npt.NDArray[np.float32]:
+        flow = np.empty((*current.shape, 2), np.float32)
+        flow[:] = self.motion
+        flow[:, : current.shape[1] // 3] += 9
+        return flow
+
+
+def texture() -> Plane:
+    return natural_clip(160, 96, 1, seed=4)[0].y
+
+
+def found(search: MotionSearch, before: Plane, current: Plane, qp: float = 20) -> npt.NDArray[np.float32]:
+    """Vectors in luma pixels."""
+    proposed = search.propose(before, current)
+    return search.search(before, current, proposed, np.zeros_like(proposed), qp) / VECTOR_UNIT
+
+
+def predicted(before: Plane, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    plane = torch.from_numpy(before.astype(np.float32))[None]
+    whole = torch.from_numpy(vectors * VECTOR_UNIT)[None]
+    return warp_plane(plane, whole, GRID, VECTOR_UNIT)[0].numpy()
+
+
+@pytest.mark.parametrize("motion", [(0, 0), (3, -2)])
+def test_search_finds_a_moved_picture(motion: tuple[int, int]) -> None:
+    x, y = motion
+    before = texture()
+    current = np.roll(before, (-y, -x), (0, 1))  # what is at (i, j) was at (i + x, j + y)
+    vectors = found(MotionSearch(), before, current)
+    assert (vectors[1:-1, 1:-1] == motion).all()
+
+
+@pytest.mark.parametrize("motion", [(0, 0), (5, -4)])
+def test_blocks_whose_flow_is_lost_follow_the_others_or_stand_still(motion: tuple[int, int]) -> None:
+    x, y = motion
+    before = texture()
+    current = np.roll(before, (-y, -x), (0, 1))
+    search = MotionSearch()
+    search._dis = LostFlow(motion)
+    assert (found(search, before, current)[2:-2, 2:-2] == motion).all()
+
+
+def test_a_thing_that_moves_past_others_keeps_its_edges() -> None:
+    before = texture()
+    current = before.copy()
+    current[32:64, 64:112] = np.roll(before, (0, 6), (0, 1))[32:64, 64:112]
+    vectors = found(MotionSearch(), before, current)
+    assert (vectors[4:8, 8:14] == [-6, 0]).all()
+    outside = np.ones(vectors.shape[:2], bool)
+    outside[4:8, 8:14] = False
+    assert (vectors[outside] == 0).all()
+
+
+@pytest.mark.parametrize("preset", ["fast", "medium", "slow"])
+def test_quarters_of_a_pixel(preset: str) -> None:
+    before = texture()
+    moved = np.full((12, 20, 2), 0.0, np.float32)
+    moved[..., 0], moved[..., 1] = 1.25, -0.5
+    current = np.clip(np.rint(predicted(before, moved)), 0, 255).astype(np.uint8)
+    vectors = found(MotionSearch(preset), before, current, qp=4)
+    assert (vectors[1:-1, 1:-1] == [1.25, -0.5]).mean() > 0.98
+
+
+def test_vectors_are_fewer_where_bits_are_dear() -> None:
+    rng = np.random.default_rng(1)
+    before = texture()
+    noisy = np.clip(before + rng.normal(0, 6, before.shape), 0, 255).astype(np.uint8)
+    n_moved = [np.count_nonzero(found(MotionSearch(), before, noisy, qp)) for qp in (0, 20, 40)]
+    assert n_moved[0] > n_moved[1] >= n_moved[2] == 0
+
+
+def test_small_pictures_have_no_motion() -> None:
+    plane = np.zeros((16, 16), np.uint8)
+    assert not found(MotionSearch(), plane, plane).any()
