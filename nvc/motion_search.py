@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.search import search_blocks, shifted_planes
+from nvc.kernels.search import ERROR_UNIT, REACH, search_blocks, shifted_planes
 from nvc.models.picture_coder import FINEST_STEP, QP_PER_DOUBLING
 from nvc.models.quantiser import BITS_PER_SQUARED_STEP
 from nvc.models.warp import GRID, VECTOR_UNIT
@@ -65,10 +65,9 @@ class MotionSearch:
         median = np.broadcast_to(np.rint(np.median(flow.reshape(-1, 2), axis=0)), flow.shape)
         candidates = np.stack([flow, np.zeros_like(flow), previous, median]).astype(np.int32)
         step = FINEST_STEP * 2 ** (qp / QP_PER_DOUBLING)
-        prices = step * step / BITS_PER_SQUARED_STEP * bits_of_differences()
-        vectors = search_blocks(
-            shifted_planes(reference), np.ascontiguousarray(current), candidates, prices, GRID, self._sizes
-        )
+        prices = step * step / BITS_PER_SQUARED_STEP / ERROR_UNIT * bits_of_differences()
+        padded = np.pad(current, REACH, mode="edge")
+        vectors = search_blocks(shifted_planes(reference), padded, candidates, prices, self._sizes)
         return vectors.astype(np.float32)
 
 

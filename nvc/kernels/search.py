@@ -8,11 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from nvc.kernels.compile import inlined, kernel, spread
-from nvc.models.warp import FILTER_TABLE, N_PHASES, VECTOR_UNIT
+from nvc.models.warp import FILTER_TABLE, GRID, N_PHASES, VECTOR_UNIT, own_share
 
 PAD = 48  # luma pixels around a picture in which blocks may be found
 _FAR = np.int64(1 << 40)
 _FIRST_STEP = 4  # quarters of a pixel
+REACH = GRID // 4  # how far beyond its edges a block has its say
+_SIDE = GRID + 2 * REACH
+# A block's share of the samples along an axis, in eighths; errors count by it, in units of ERROR_UNIT.
+_SHARES = np.array(
+    [8 * (1 - own_share(REACH - 1 - i, REACH)) for i in range(REACH)]
+    + [8 * own_share(min(i, GRID - 1 - i), REACH) if min(i, GRID - 1 - i) < REACH else 8 for i in range(GRID)]
+    + [8 * (1 - own_share(i, REACH)) for i in range(REACH)],
+    np.int32,
+)
+ERROR_UNIT = 1 / 64
 
 
 @kernel
@@ -48,20 +58,19 @@ def shifted_planes(reference: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 @inlined
-def _error(planes, current, top, left, block, x, y, limit):
+def _error(planes, current, row, column, x, y, limit):
     """Squared error of a block moved by (x, y) quarters; a great number where that exceeds `limit`."""
-    unit = planes.shape[0]
-    row, column = top + PAD + y // unit, left + PAD + x // unit
-    if row < 0 or column < 0 or row + block > planes.shape[2] or column + block > planes.shape[3]:
+    top, left = row * GRID + PAD - REACH + y // VECTOR_UNIT, column * GRID + PAD - REACH + x // VECTOR_UNIT
+    if top < 0 or left < 0 or top + _SIDE > planes.shape[2] or left + _SIDE > planes.shape[3]:
         return _FAR
     total = np.int64(0)
-    plane = planes[y % unit, x % unit]
-    for j in range(block):
+    plane = planes[y % VECTOR_UNIT, x % VECTOR_UNIT]
+    for j in range(_SIDE):
         part = np.int32(0)
-        for i in range(block):
-            d = np.int32(plane[row + j, column + i]) - np.int32(current[top + j, left + i])
-            part += d * d
-        total += part
+        for i in range(_SIDE):
+            d = np.int32(plane[top + j, left + i]) - np.int32(current[row * GRID + j, column * GRID + i])
+            part += d * d * _SHARES[i]
+        total += np.int64(part) * _SHARES[j]
         if total > limit:
             return _FAR
     return total
@@ -113,7 +122,7 @@ def _price(vectors, top, left, bottom, right, prices):
 
 
 @inlined
-def _cost(planes, current, vectors, region, block, x, y, prices, limit):
+def _cost(planes, current, vectors, region, x, y, prices, limit):
     """What it costs that a region moves as a whole; a great number where that exceeds `limit`."""
     top, left, bottom, right = region
     total = np.float64(_outer_price(vectors, top, left, bottom, right, x, y, prices))
@@ -121,7 +130,7 @@ def _cost(planes, current, vectors, region, block, x, y, prices, limit):
         for column in range(left, right):
             if total >= limit:
                 return np.float64(_FAR)
-            total += _error(planes, current, row * block, column * block, block, x, y, limit - total)
+            total += _error(planes, current, row, column, x, y, limit - total)
     return total
 
 
@@ -153,7 +162,7 @@ def _proposals(candidates, vectors, region, tried):
 
 
 @inlined
-def _look_around(planes, current, vectors, region, block, x, y, prices, cost):
+def _look_around(planes, current, vectors, region, x, y, prices, cost):
     """The best vector of a region near (x, y), and its cost."""
     step = _FIRST_STEP
     while step:
@@ -161,7 +170,7 @@ def _look_around(planes, current, vectors, region, block, x, y, prices, cost):
         for k in range(9):
             to_x, to_y = from_x + (k % 3 - 1) * step, from_y + (k // 3 - 1) * step
             if k != 4:
-                its_cost = _cost(planes, current, vectors, region, block, to_x, to_y, prices, cost)
+                its_cost = _cost(planes, current, vectors, region, to_x, to_y, prices, cost)
                 if its_cost < cost:
                     cost, x, y = its_cost, to_x, to_y
         if x == from_x and y == from_y:
@@ -170,12 +179,13 @@ def _look_around(planes, current, vectors, region, block, x, y, prices, cost):
 
 
 @kernel
-def search_blocks(planes, current, candidates, prices, block, sizes):
+def search_blocks(planes, current, candidates, prices, sizes):
     """Vectors int32 [rows, columns, 2] for the blocks of `current`, chosen from `planes`.
 
-    candidates: int32 [n, rows, columns, 2]. prices: of a component, by how much it differs from a
-    neighbour's. sizes: regions of so many blocks a side move as wholes, one size after the other; what lies
-    around a vector is looked at where it is new, and at each size finer than all before.
+    current: REACH samples larger on each side. candidates: int32 [n, rows, columns, 2]. prices: of a
+    component, by how much it differs from a neighbour's, in squared error, in ERROR_UNITs. sizes: regions of
+    so many blocks a side move as wholes, one size after the other; what lies around a vector is looked at
+    where it is new, and at each size finer than all before.
     """
     n, rows, columns, _ = candidates.shape
     vectors = np.zeros((rows, columns, 2), np.int32)
@@ -197,18 +207,14 @@ def search_blocks(planes, current, candidates, prices, block, sizes):
                 cost = before
                 x, y = vectors[(top + bottom) // 2, (left + right) // 2]
                 for k in range(_proposals(candidates, vectors, region, tried)):
-                    its_cost = _cost(
-                        planes, current, vectors, region, block, tried[k, 0], tried[k, 1], prices, cost
-                    )
+                    its_cost = _cost(planes, current, vectors, region, tried[k, 0], tried[k, 1], prices, cost)
                     if its_cost < cost:
                         cost, x, y = its_cost, tried[k, 0], tried[k, 1]
                 if is_finest or cost < before:
-                    x, y, cost = _look_around(planes, current, vectors, region, block, x, y, prices, cost)
+                    x, y, cost = _look_around(planes, current, vectors, region, x, y, prices, cost)
                 if cost < before:
                     for row in range(top, bottom):
                         for column in range(left, right):
                             vectors[row, column, 0], vectors[row, column, 1] = x, y
-                            errors[row, column] = _error(
-                                planes, current, row * block, column * block, block, x, y, _FAR
-                            )
+                            errors[row, column] = _error(planes, current, row, column, x, y, _FAR)
     return vectors

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nvc import kernels
 from nvc.models.config import CodecConfig
 from nvc.models.latent_coder import Modulation
 from nvc.models.layers import Pointwise
@@ -99,17 +101,12 @@ class MotionCoder(nn.Module):
             if not len(here):
                 continue
             here, around = here.to(previous.device), around.to(previous.device)
-            own_before, near_before = before[:, here, None], before[:, around]
-            near = known[:, around] if index else near_before
-            candidates, rank = ranked(torch.cat([near, own_before], 2))
-            expected = candidates[:, :, :1]
-            then = near_before - near, near_before - own_before
-            differences = torch.cat([near - expected, own_before - expected, *then], 2)
-            x = self._describe(differences, index)[:, None]
-            x = F.leaky_relu(self.modulation(self.enter(x), qp), 0.125)
+            candidates, rank, seen = look_around(known, before, here, around, index)
+            expected = candidates[:, None, :, 0]
+            x = F.leaky_relu(self.modulation(self.enter(seen[:, None]), qp), 0.125)
             parameters = self.leave(F.leaky_relu(self.middle(x), 0.125))
             scale = (parameters[..., :3] + FIRST_ROW).clamp(min=1.0)
-            mean = expected[:, None, :, 0] + round_through(parameters[..., 3:])
+            mean = expected + round_through(parameters[..., 3:])
             own = None if given is None else given[:, here]
             chosen = None if own is None else choice(own, candidates, rank)[:, None, :, None]
             symbol = port.code(chosen, torch.zeros_like(scale[..., :1]), scale[..., :1], everything).detach()
@@ -119,14 +116,35 @@ class MotionCoder(nn.Module):
             known = known.index_copy(1, here, found.clamp(-VECTOR_MAX, VECTOR_MAX))
         return known.view(b, rows, columns, 2)
 
-    def _describe(self, differences: Tensor, index: int) -> Tensor:
-        """Vectors [b, n, N_DIFFERENCES, 2] as the network sees them: [b, n, N_INPUTS]."""
-        d = differences.flatten(2)
-        small = (d * NEAR_SCALE).clamp(-DIFFERENCE_MAX, DIFFERENCE_MAX)
-        large = (d.abs() * FAR_SCALE).clamp(max=DIFFERENCE_MAX)
-        which = torch.zeros(*d.shape[:2], N_PASSES, device=d.device)
-        which[..., index] = 1.0
-        return torch.cat([small, small.abs(), large, which], -1)
+
+def look_around(
+    known: Tensor, before: Tensor, here: Tensor, around: Tensor, index: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What is known where vectors are to be coded.
+
+    known, before: [b, rows * columns, 2], vectors of this frame and of the last; here [n], around [n, 4]:
+    places of pass `index`. Returns candidates [b, n, 5, 2] and their ranks [b, n, 5], see `ranked`, and what
+    the network sees [b, n, N_INPUTS].
+    """
+    if kernels.usable(known, before):
+        from nvc.kernels.motion import look_around as look
+
+        scales = NEAR_SCALE, FAR_SCALE, DIFFERENCE_MAX
+        places = here.numpy(), around.numpy()
+        found = [look(k.numpy(), f.numpy(), *places, index, scales, N_PASSES) for k, f in zip(known, before)]
+        candidates, rank, seen = (torch.from_numpy(np.stack(parts)) for parts in zip(*found, strict=True))
+        return candidates, rank, seen
+    own_before, near_before = before[:, here, None], before[:, around]
+    near = known[:, around] if index else near_before
+    candidates, rank = ranked(torch.cat([near, own_before], 2))
+    first = candidates[:, :, :1]
+    then = near_before - near, near_before - own_before
+    d = torch.cat([near - first, own_before - first, *then], 2).flatten(2)
+    small = (d * NEAR_SCALE).clamp(-DIFFERENCE_MAX, DIFFERENCE_MAX)
+    large = (d.abs() * FAR_SCALE).clamp(max=DIFFERENCE_MAX)
+    which = torch.zeros(*d.shape[:2], N_PASSES, device=d.device)
+    which[..., index] = 1.0
+    return candidates, rank, torch.cat([small, small.abs(), large, which], -1)
 
 
 def ranked(vectors: Tensor) -> tuple[Tensor, Tensor]:

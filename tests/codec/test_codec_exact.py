@@ -30,10 +30,10 @@ from nvc.models.layers import (
 
 # No arithmetic at all.
 MOVES = """
-_to_copy alias all any arange cat chunk clone contiguous copy_ detach detach_ expand expand_as fill_ flatten flip full gather
-index index_copy index_select is_nonzero lift_fresh masked_scatter masked_scatter_ narrow numpy_T ones permute
-reshape resolve_conj resolve_neg select slice split_with_sizes stack to transpose tril unsqueeze view
-where zeros zeros_like
+_to_copy alias all any arange cat chunk clone contiguous copy_ detach detach_ expand expand_as fill_ flatten
+flip full gather index index_copy index_select is_nonzero lift_fresh masked_scatter masked_scatter_ narrow
+numpy_T ones permute reshape resolve_conj resolve_neg select slice split_with_sizes stack to transpose tril
+unsqueeze view where zeros zeros_like
 """.split()
 # One rounded IEEE-754 operation for each element, or none. `div` is of two tensors: by a number, libraries
 # multiply with the reciprocal instead.

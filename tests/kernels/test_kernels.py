@@ -16,6 +16,7 @@ from nvc.kernels.products import LANES, VECTORS_MAX, multiply, pack
 from nvc.models.layers import ACTIVATION_MAX, Block, Depthwise, Pointwise, ProductLayer
 from nvc.models.quantiser import N_SCALES, SYMBOL_MAX, scale_table
 from nvc.models.transform import LappedTransform, PictureTransform
+from nvc.models.motion_coder import look_around, passes
 from nvc.models.warp import FEATURE_UNIT, warp_features, warp_picture
 
 CODER = RansCoder(laplace_tables(scale_table()))
@@ -118,6 +119,22 @@ def test_warped_picture(seed: int, b: int, h: int, w: int, size: float) -> None:
     expected, compiled = both(lambda *p: warp_picture(p[:3], p[3]), y, u, v, vectors)
     for one, other in zip(expected, compiled, strict=True):
         assert torch.equal(one, other)
+
+
+@few
+@given(
+    seeds, st.integers(1, 2), st.integers(1, 20), st.integers(1, 20), st.sampled_from([0.0, 1.0, 40.0, 9e3])
+)
+def test_what_is_known_around_vectors(seed: int, b: int, h: int, w: int, size: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    known, before = (
+        vectors_for(generator, b, h, w, size).clamp(-(2**13), 2**13).flatten(1, 2) for _ in range(2)
+    )
+    for index, (here, around) in enumerate(passes(h, w)):
+        if len(here):
+            results = both(lambda k, f, i=index, p=(here, around): look_around(k, f, *p, i), known, before)
+            for one, other in zip(*results, strict=True):
+                assert torch.equal(one, other)
 
 
 @few
