@@ -131,7 +131,10 @@ def look_around(
 
         scales = NEAR_SCALE, FAR_SCALE, DIFFERENCE_MAX
         places = here.numpy(), around.numpy()
-        found = [look(k.numpy(), f.numpy(), *places, index, scales, N_PASSES) for k, f in zip(known, before)]
+        found = [
+            look(k.numpy(), f.numpy(), *places, index, scales, N_PASSES)
+            for k, f in zip(known, before, strict=True)
+        ]
         candidates, rank, seen = (torch.from_numpy(np.stack(parts)) for parts in zip(*found, strict=True))
         return candidates, rank, seen
     own_before, near_before = before[:, here, None], before[:, around]
