@@ -14,9 +14,9 @@ from nvc.entropy.rans import RansCoder
 from nvc.entropy.tables import laplace_tables
 from nvc.kernels.products import LANES, VECTORS_MAX, multiply, pack
 from nvc.models.layers import ACTIVATION_MAX, Block, Depthwise, Pointwise, ProductLayer
+from nvc.models.motion_coder import look_around, passes
 from nvc.models.quantiser import N_SCALES, SYMBOL_MAX, scale_table
 from nvc.models.transform import LappedTransform, PictureTransform
-from nvc.models.motion_coder import look_around, passes
 from nvc.models.warp import FEATURE_UNIT, warp_features, warp_picture
 
 CODER = RansCoder(laplace_tables(scale_table()))
