@@ -19,7 +19,7 @@ from nvc.model_store import Model
 from nvc.models.codec import Ports
 from nvc.models.exact import exact_arithmetic
 from nvc.models.picture_coder import Picture
-from nvc.models.quantiser import LATENT_THRIFT, EncoderPort, laplace_bits
+from nvc.models.quantiser import INTER_THRIFT, INTRA_THRIFT, EncoderPort, laplace_bits
 from nvc.models.transform import LUMA_BLOCK
 from nvc.motion_search import MotionSearch
 from nvc.training.data import Bytes
@@ -71,7 +71,7 @@ def measure_curves(model: Model, y: Bytes, u: Bytes, v: Bytes) -> Curves:
         bits.append(torch.zeros(grid))
         decoded = torch.zeros(n, height, width)
         for i in range(n):
-            latent = BlockBitsPort(LATENT_THRIFT, grid[0] * grid[1])
+            latent = BlockBitsPort(INTER_THRIFT if i else INTRA_THRIFT, grid[0] * grid[1])
             ports = Ports(EncoderPort(), latent, EncoderPort())
             x: Picture = (planes[0][i, None], planes[1][i, None], planes[2][i, None])
             with torch.no_grad(), exact_arithmetic():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nvc.models.block_split import N_SPLITS, BlockSplit
 from nvc.models.layers import Pointwise
-from nvc.models.quantiser import BITS_PER_SQUARED_STEP, LATENT_THRIFT, Port
+from nvc.models.quantiser import BITS_PER_SQUARED_STEP, INTER_THRIFT, INTRA_THRIFT, Port
 
 BLUR_LIMITS = (math.inf, 9 / 16, 3 / 16)
 """The highest frequency that each blur leaves of a prediction, as coefficient_frequencies has them."""
@@ -87,6 +87,7 @@ class BlockModes(nn.Module):
         speaks = u.abs().amax(-1) >= 0.5 + DEAD_ZONE
         own = rest = u[speaks]
         known = None if predicted is None else (predicted / step)[speaks]
+        thrift = INTER_THRIFT if self.predicts else INTRA_THRIFT
         costs = []
         for blur in range(1 if known is None else N_BLURS):
             if known is not None and blur:
@@ -96,18 +97,18 @@ class BlockModes(nn.Module):
             for split in range(N_SPLITS):
                 exchanged = self.block_split.exchange(rest, split) if split else rest
                 mode_bits = BITS_PER_MODE * ((blur > 0) + (split > 0))
-                costs.append(_cost(exchanged) + more + LATENT_THRIFT * mode_bits)
+                costs.append(_cost(exchanged, thrift) + more + thrift * mode_bits)
         best[speaks] = torch.stack(costs, -1).argmin(-1)
         return Modes(best % N_SPLITS, best // N_SPLITS)
 
 
-def _cost(u: Tensor) -> Tensor:
+def _cost(u: Tensor, thrift: float) -> Tensor:
     """What rows of u cost in bits and in squared errors, less the squares of u."""
     size = u.abs()
     symbols = (size + (0.5 - DEAD_ZONE)).floor()
     bits = (symbols > 0) * BITS_PER_SYMBOL + BITS_PER_DOUBLING * torch.log2(1 + symbols)
     error = symbols * (symbols - 2 * size)
-    return (BITS_PER_SQUARED_STEP * error + LATENT_THRIFT * bits).sum(-1)
+    return (BITS_PER_SQUARED_STEP * error + thrift * bits).sum(-1)
 
 
 def mode_symbol(mode: Tensor) -> Tensor:

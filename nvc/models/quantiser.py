@@ -168,7 +168,7 @@ def table_rows(scale: Tensor) -> Tensor:
     return scale.round().clamp(0, N_SCALES - 1)
 
 
-LATENT_THRIFT = 0.7  # of the encoder; training with it starves P frames (benchmarks/training)
+INTRA_THRIFT, INTER_THRIFT = 0.7, 0.8  # of the encoder; training with these starves P frames
 # What a squared error of one quantiser step costs, in bits, under the exchange rate of training: 6/8 over
 # 0.134 (training/objective.py), of luma and chroma alike.
 BITS_PER_SQUARED_STEP = 5.6

@@ -20,7 +20,7 @@ from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, CodecConfig
 from nvc.models.exact import count_macs, exact_arithmetic, make_exact
 from nvc.models.picture_coder import Picture
-from nvc.models.quantiser import LATENT_THRIFT, N_SCALES, Bank, EncoderPort, scale_table
+from nvc.models.quantiser import INTER_THRIFT, INTRA_THRIFT, N_SCALES, Bank, EncoderPort, scale_table
 from nvc.motion_search import MotionSearch
 from nvc.training.checkpoint import read_checkpoint, set_parameters
 from nvc.training.data import Cache, Sampler
@@ -44,10 +44,11 @@ def code_clips(
         qp = torch.full((b, 1, 1), qp_value)
         for index in range(n):
             x: Picture = (planes[0][:, index], planes[1][:, index], planes[2][:, index])
-            ports = encoder_ports(FrameType.P if index else FrameType.I, LATENT_THRIFT)
             if index == 0:
+                ports = encoder_ports(FrameType.I, INTRA_THRIFT)
                 reference = codec.code_intra(x, (b, height, width), qp, ports)
             else:
+                ports = encoder_ports(FrameType.P, INTER_THRIFT)
                 found = sample.vectors(index, reference, qp, motion)
                 vectors = codec.code_vectors(found, reference, qp, ports)
                 reference = codec.code_inter(x, vectors, reference, qp, ports)
