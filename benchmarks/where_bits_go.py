@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from statistics import mean
 
+import torch
 from torch import Tensor
 
 import nvc.encoder
@@ -26,11 +27,10 @@ from nvc.frames import Frame
 from nvc.media import open_video
 from nvc.metrics import psnr_yuv_db
 from nvc.model_store import load_model
-from nvc.models.latent_coder import N_PARTS
+from nvc.models.quantiser import N_SCALES, Bank
 
 PLACES = ((0, 0), (1, 1), (2, 4), (5, 16), (17, 32), (33, 10**6))
 DRIFT_FRAMES = (10, 90)
-GROUPS_OF_LATENT = 1 + N_PARTS  # the hyper-latent and the parts of the latent
 
 
 class CountingCoder(RansCoder):
@@ -41,11 +41,13 @@ class CountingCoder(RansCoder):
         self.n_motion_bytes = self.n_sent = self.n_nonzero = 0
 
     def encode(self, groups: list[tuple[Tensor, Tensor]]) -> bytes:
-        latent = groups[-GROUPS_OF_LATENT:]
         payload = super().encode(groups)
-        self.n_motion_bytes = len(payload) - len(super().encode(latent))
-        self.n_sent = sum(len(symbols) for symbols, _ in latent)
-        self.n_nonzero = sum(int((symbols != 0).sum()) for symbols, _ in latent)
+        symbols, rows = (torch.cat(parts) for parts in zip(*groups, strict=True))
+        bank = rows // N_SCALES
+        is_motion = bank == Bank.MOTION
+        self.n_motion_bytes = len(payload) - len(super().encode([(symbols[~is_motion], rows[~is_motion])]))
+        latent = symbols[(bank == Bank.INTRA) | (bank == Bank.INTER)]
+        self.n_sent, self.n_nonzero = len(latent), int((latent != 0).sum())
         return payload
 
 
