@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+PANELS_IN_ROW = 3
 COLUMNS = ("run", "stage", "total_steps", "seconds", "cost", "qp8", "qp24", "qp40", "qp56")
 
 
@@ -36,8 +37,12 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     names = list(dict.fromkeys(row["run"] for row in rows))
-    figure, panels = pyplot.subplots(1, len(names), figsize=(4.5 * len(names), 3.5), squeeze=False)
-    for name, panel in zip(names, panels[0], strict=True):
+    n_rows = -(-len(names) // PANELS_IN_ROW)
+    size = 4.5 * PANELS_IN_ROW, 3.5 * n_rows
+    figure, panels = pyplot.subplots(n_rows, PANELS_IN_ROW, figsize=size, squeeze=False)
+    for panel in panels.flat[len(names) :]:
+        panel.set_visible(False)
+    for name, panel in zip(names, panels.flat, strict=False):
         own = [row for row in rows if row["run"] == name]
         for column in COLUMNS[4:]:
             wide = {"linewidth": 2.5, "color": "black"} if column == "cost" else {"alpha": 0.6}
@@ -45,7 +50,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             panel.plot([r["total_steps"] for r in own], [r[column] for r in own], label=label, **wide)
         panel.set(title=name, xlabel="optimiser steps")
     panels[0][0].set_ylabel("validation cost (bits per pixel, balanced)")
-    panels[0][-1].legend(fontsize=8)
+    panels[0][0].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=90)
 
