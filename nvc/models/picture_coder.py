@@ -41,8 +41,8 @@ QP_PER_CHROMA_DOUBLING = 14.75
 
 # Of a lower layer: how far from its coefficients they may be, in its steps, and the table row that goes with
 # it, where it sent a symbol and where it did not.
-SENT_REACH, SILENT_REACH = 0.1, 0.65
-SENT_ROW, SILENT_ROW = 9.0, 11.0
+SENT_REACH, SILENT_REACH = 0.1, 0.9
+SENT_ROW, SILENT_ROW = 9.0, 13.0
 ROWS_PER_QP, ROWS_PER_QP_CHROMA = 132 / 256, 107 / 256  # ln 2 / doubling / LOG_SCALE_STEP
 
 
