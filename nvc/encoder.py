@@ -17,7 +17,6 @@ from nvc.frames import Frame, Plane
 from nvc.gop import GopSchedule
 from nvc.metrics import psnr_db, psnr_yuv_db
 from nvc.model_store import load_model
-from nvc.models.quantiser import INTER_THRIFT, INTRA_THRIFT
 from nvc.motion_search import MotionSearch
 from nvc.quality_map import Offsets
 from nvc.rate.control import ConstantQp, RateControl
@@ -144,5 +143,4 @@ class Encoder:
         if plan.proposed is not None:
             reference, previous = self._coder.decoded_luma(), self._coder.last_vectors()
             vectors = self._motion.search(reference, plan.luma, plan.proposed, previous, qp)
-        thrift = INTER_THRIFT if frame_type is FrameType.P else INTRA_THRIFT
-        return self._coder.encode(plan.frame, frame_type, qp, vectors, thrift, offsets)
+        return self._coder.encode(plan.frame, frame_type, qp, vectors, offsets)

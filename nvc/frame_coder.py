@@ -20,8 +20,9 @@ from nvc.gop import clip_qp
 from nvc.model_store import Model
 from nvc.models.codec import Ports
 from nvc.models.exact import exact_arithmetic
+from nvc.models.motion_coder import SYMBOLS_PER_VECTOR
 from nvc.models.picture_coder import LowerLayer, Picture, Reference
-from nvc.models.quantiser import Bank, DecoderPort, EncoderPort
+from nvc.models.quantiser import Bank, DecoderPort, EncoderPort, latent_bank
 from nvc.models.self_test import check_arithmetic
 from nvc.models.transform import LUMA_BLOCK
 from nvc.models.warp import GRID
@@ -40,10 +41,13 @@ class State:
     offsets: Offsets
 
 
-def encoder_ports(frame_type: FrameType, thrift: float = 0.0) -> Ports[EncoderPort]:
-    """thrift: of the latent, see `thrifty_round`."""
-    latent = Bank.INTER if frame_type is FrameType.P else Bank.INTRA
-    return Ports(EncoderPort(Bank.HYPER), EncoderPort(latent, thrift), EncoderPort(Bank.MOTION))
+def encoder_ports(frame_type: FrameType) -> Ports[EncoderPort]:
+    return Ports(*(EncoderPort(bank) for bank in _banks(frame_type)))
+
+
+def _banks(frame_type: FrameType) -> tuple[Bank, Bank, Bank]:
+    """Of hyper-latent, latent and motion."""
+    return Bank.HYPER, latent_bank(predicts=frame_type is FrameType.P), Bank.MOTION
 
 
 class FrameCoder:
@@ -75,16 +79,15 @@ class FrameCoder:
         frame_type: FrameType,
         qp: int,
         vectors: Floats | None = None,
-        thrift: float = 0.0,
         offsets: Offsets | None = None,
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
         """Code a frame; returns its packet and its reconstruction by each layer.
 
         vectors: [padded height/8, padded width/8, 2] float32, whole quarters of a luma pixel, from this
-        frame to the last, for a P frame. thrift: see `thrifty_round`. offsets: the quality map [padded
-        height/16, padded width/16]; None: the frame's qp everywhere.
+        frame to the last, for a P frame. offsets: the quality map [padded height/16, padded width/16];
+        None: the frame's qp everywhere.
         """
-        ports = [encoder_ports(frame_type, thrift) for _ in self.layers]
+        ports = [encoder_ports(frame_type) for _ in self.layers]
         found = None if vectors is None else torch.from_numpy(vectors)[None].to(self.device)
         before = self._offsets_before(frame_type)
         if offsets is None:
@@ -147,10 +150,9 @@ class FrameCoder:
         symbols = self.model.coder.decoder(packet.layers[index].payload)
         n_symbols = self._n_symbols(config.n_latent + 2, config.n_hyper)  # and the modes
         if packet.frame_type is FrameType.P and not index:
-            n_symbols += 2 * (self.padded_height // GRID) * (self.padded_width // GRID)
+            n_symbols += SYMBOLS_PER_VECTOR * (self.padded_height // GRID) * (self.padded_width // GRID)
         symbols.expect(n_symbols)
-        latent = Bank.INTER if packet.frame_type is FrameType.P else Bank.INTRA
-        return Ports(*(DecoderPort(symbols, bank) for bank in (Bank.HYPER, latent, Bank.MOTION)))
+        return Ports(*(DecoderPort(symbols, bank) for bank in _banks(packet.frame_type)))
 
     def _code(
         self,

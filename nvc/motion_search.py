@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.search import ERROR_UNIT, REACH, search_blocks, shifted_planes
+from nvc import kernels
 from nvc.models.picture_coder import FINEST_STEP, QP_PER_DOUBLING
 from nvc.models.quantiser import BITS_PER_SQUARED_STEP
 from nvc.models.warp import GRID, VECTOR_UNIT
@@ -57,11 +57,16 @@ class MotionSearch:
         """The vectors to code `current` with, in the decoded luma `reference`.
 
         proposed: see `propose`. previous: those of the frame before, as they are returned here: [h/8, w/8, 2]
-        float32, whole quarters of a luma pixel. qp: of the picture; bits weigh more the higher it is.
+        float32, whole quarters of a luma pixel. qp: of the picture; bits weigh more the higher it is. Without
+        numba there is no search, and blocks move with the flow.
         """
         if min(current.shape) < SMALLEST_SIDE:
             return np.zeros_like(proposed)
         flow = np.rint(proposed * VECTOR_UNIT)
+        if not kernels.INSTALLED:
+            return flow
+        from nvc.kernels.search import ERROR_UNIT, REACH, search_blocks, shifted_planes
+
         median = np.broadcast_to(np.rint(np.median(flow.reshape(-1, 2), axis=0)), flow.shape)
         candidates = np.stack([flow, np.zeros_like(flow), previous, median]).astype(np.int32)
         step = FINEST_STEP * 2 ** (qp / QP_PER_DOUBLING)

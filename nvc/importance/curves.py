@@ -19,7 +19,7 @@ from nvc.model_store import Model
 from nvc.models.codec import Ports
 from nvc.models.exact import exact_arithmetic
 from nvc.models.picture_coder import Picture
-from nvc.models.quantiser import INTER_THRIFT, INTRA_THRIFT, EncoderPort, laplace_bits
+from nvc.models.quantiser import Bank, EncoderPort, laplace_bits, latent_bank
 from nvc.models.transform import LUMA_BLOCK
 from nvc.motion_search import MotionSearch
 from nvc.training.data import Bytes
@@ -42,14 +42,12 @@ class Curves:
 class BlockBitsPort(EncoderPort):
     """An encoder's port that also adds up the bits of each position of the latent."""
 
-    def __init__(self, thrift: float, n_positions: int) -> None:
-        super().__init__(thrift=thrift)
+    def __init__(self, bank: Bank, n_positions: int) -> None:
+        super().__init__(bank)
         self.block_bits = torch.zeros(n_positions)
 
-    def code_selected(
-        self, u: Tensor | None, mean: Tensor, rows: Tensor, weight: Tensor | None = None
-    ) -> Tensor:
-        values = super().code_selected(u, mean, rows, weight)
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
+        values = super().code_selected(u, mean, rows)
         bits = torch.where(rows > 0, laplace_bits((values - mean).round(), rows.float()), 0.0)
         self.block_bits += bits.reshape(len(self.block_bits), -1).sum(1)  # position by position in any part
         return values
@@ -71,7 +69,7 @@ def measure_curves(model: Model, y: Bytes, u: Bytes, v: Bytes) -> Curves:
         bits.append(torch.zeros(grid))
         decoded = torch.zeros(n, height, width)
         for i in range(n):
-            latent = BlockBitsPort(INTER_THRIFT if i else INTRA_THRIFT, grid[0] * grid[1])
+            latent = BlockBitsPort(latent_bank(predicts=i > 0), grid[0] * grid[1])
             ports = Ports(EncoderPort(), latent, EncoderPort())
             x: Picture = (planes[0][i, None], planes[1][i, None], planes[2][i, None])
             with torch.no_grad(), exact_arithmetic():

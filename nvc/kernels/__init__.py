@@ -30,8 +30,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-_wanted = os.environ.get("NVC_KERNELS", "1") != "0" and importlib.util.find_spec("numba") is not None
-
+INSTALLED = importlib.util.find_spec("numba") is not None
+_wanted = INSTALLED and os.environ.get("NVC_KERNELS", "1") != "0"
 
 _n_threads = torch.get_num_threads()
 

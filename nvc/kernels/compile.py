@@ -25,9 +25,10 @@ _OPTIONS: Any = {"nogil": True, "fastmath": False, "error_model": "numpy"}
 
 @lru_cache(maxsize=1)
 def _sources() -> str:
-    """A digest of all kernels' sources."""
+    """A digest of all kernels' sources, and of the networks' whose constants they are compiled with."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    folder = Path(__file__).parent
+    for path in sorted([*folder.glob("*.py"), *(folder.parent / "models").glob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nvc.models.block_split import N_SPLITS, BlockSplit
 from nvc.models.layers import Pointwise
-from nvc.models.quantiser import BITS_PER_SQUARED_STEP, INTER_THRIFT, INTRA_THRIFT, Port
+from nvc.models.quantiser import BITS_PER_SQUARED_STEP, THRIFT, Port, latent_bank
 
 BLUR_LIMITS = (math.inf, 9 / 16, 3 / 16)
 """The highest frequency that each blur leaves of a prediction, as coefficient_frequencies has them."""
@@ -87,7 +87,7 @@ class BlockModes(nn.Module):
         speaks = u.abs().amax(-1) >= 0.5 + DEAD_ZONE
         own = rest = u[speaks]
         known = None if predicted is None else (predicted / step)[speaks]
-        thrift = INTER_THRIFT if self.predicts else INTRA_THRIFT
+        thrift = THRIFT[latent_bank(predicts=self.predicts)]
         costs = []
         for blur in range(1 if known is None else N_BLURS):
             if known is not None and blur:

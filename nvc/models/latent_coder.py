@@ -128,25 +128,6 @@ class LatentCoder(nn.Module):
         self.spatial_prior = blocks(width, depth)
         self.parameters_of_part = nn.ModuleList(Pointwise(width, 2 * n, silent=True) for _ in range(N_PARTS))
 
-    def forward(
-        self,
-        y: Tensor | None,
-        conditioning: Tensor,
-        qp: Tensor,
-        hyper_port: Port,
-        port: Port,
-        weight: Tensor | None = None,
-    ) -> Tensor:
-        """Code y, or decode it when it is None; returns the decoded latent.
-
-        y: [b, h, w, n]; conditioning: [b, h, w, width], added to what the hyperprior says; qp: int64
-        [b, 1, 1] or [b, h, w]; weight: see Port.code.
-        """
-        step = self.step(qp)
-        u = None if y is None else y / step
-        features = self.code_hyper(u, conditioning, qp, hyper_port)
-        return self.code_parts(u, features, qp, port, weight=weight) * step
-
     def code_hyper(self, u: Tensor | None, conditioning: Tensor, qp: Tensor, port: Port) -> Tensor:
         """Code the hyper-latent of u, in quantiser steps; returns the features `code_parts` begins with."""
         z = None if u is None else self.analyse_hyper(u)
@@ -165,13 +146,12 @@ class LatentCoder(nn.Module):
         qp: Tensor,
         port: Port,
         bounds: Bounds | None = None,
-        weight: Tensor | None = None,
     ) -> Tensor:
         """Code u, in quantiser steps; bounds: what a lower layer knows of it. Returns the decoded u."""
         _, h, w, _ = features.shape
         first_scale = self.first_scale(qp)
         if isinstance(port, CodingPort) and self._fits_kernels(features):
-            return self._code_parts(u, features, first_scale, port, bounds, weight)
+            return self._code_parts(u, features, first_scale, port, bounds)
         part = parts_of(h, w, first_scale.shape[-1], features.device)
         u_hat = torch.zeros_like(features[..., :1])
         for index, parameters in enumerate(self.parameters_of_part):
@@ -181,7 +161,7 @@ class LatentCoder(nn.Module):
             scale = first_scale + scale
             if bounds is not None:
                 scale, mean = torch.minimum(scale, bounds.row), bounds.move(mean)
-            u_hat = u_hat + port.code(u, mean, scale, part == index, weight)
+            u_hat = u_hat + port.code(u, mean, scale, part == index)
         return u_hat
 
     def _fits_kernels(self, features: Tensor) -> bool:
@@ -207,7 +187,6 @@ class LatentCoder(nn.Module):
         first_scale: Tensor,
         port: CodingPort,
         bounds: Bounds | None,
-        weight: Tensor | None,
     ) -> Tensor:
         """What `code_parts` does, each part on its own elements alone."""
         from nvc.kernels.latents import Parts
@@ -220,11 +199,8 @@ class LatentCoder(nn.Module):
             if bounds is not None:
                 known = bounds.of_part(index, parts)
                 rows, means = torch.minimum(rows, known.row.to(rows.dtype)), known.move(means)
-            own, own_weight = (
-                None if x is None else torch.from_numpy(parts.elements(index, x[0].numpy())).flatten()
-                for x in (u, weight)
-            )
-            values = port.code_selected(own, means.flatten(), rows.flatten(), own_weight)
+            own = None if u is None else torch.from_numpy(parts.elements(index, u[0].numpy())).flatten()
+            values = port.code_selected(own, means.flatten(), rows.flatten())
             values = values.reshape(means.shape)
             features = torch.from_numpy(parts.put(index, values.numpy(), features[0].numpy()))[None]
         return torch.from_numpy(parts.u_hat)[None]

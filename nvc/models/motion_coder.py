@@ -27,6 +27,7 @@ from nvc.models.warp import round_through
 VECTOR_MAX = float(1 << 13)  # quarters of a pixel
 COARSEST = 8  # blocks between the vectors that come first
 N_PASSES = 7
+SYMBOLS_PER_VECTOR = 3  # at most: which of the known ones, or how far from the first in x and y
 FIRST_ROW = 16.0  # of a network that has not learned how vectors differ
 # What the network sees of a difference: it, its size, and its size where it is large.
 NEAR_SCALE, FAR_SCALE, DIFFERENCE_MAX = 1 / 4, 1 / 32, 4.0
@@ -35,7 +36,7 @@ N_INPUTS = 6 * N_DIFFERENCES + N_PASSES
 
 
 @lru_cache(maxsize=16)
-def passes(rows: int, columns: int) -> tuple[tuple[Tensor, Tensor], ...]:
+def passes(rows: int, columns: int, device: torch.device) -> tuple[tuple[Tensor, Tensor], ...]:
     """Which vectors of a grid each pass brings, as places int64 [n] in the flattened grid, and the four
     around each of them [n, 4]: after the first pass known ones, at the ends those on the other side."""
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
@@ -67,7 +68,7 @@ def passes(rows: int, columns: int) -> tuple[tuple[Tensor, Tensor], ...]:
         found.append(around(on(s, half, half), corners))
         found.append(around(on(s, 0, half) | on(s, half, 0), beside(half)))
         s = half
-    return tuple(found)
+    return tuple((here.to(device), near.to(device)) for here, near in found)
 
 
 def _inside(place: Tensor, mirrored: Tensor, n: int) -> Tensor:
@@ -97,10 +98,9 @@ class MotionCoder(nn.Module):
         given = None if vectors is None else vectors.flatten(1, 2)
         known = torch.zeros_like(before)
         everything = torch.ones((), dtype=torch.bool, device=previous.device)
-        for index, (here, around) in enumerate(passes(rows, columns)):
+        for index, (here, around) in enumerate(passes(rows, columns, previous.device)):
             if not len(here):
                 continue
-            here, around = here.to(previous.device), around.to(previous.device)
             candidates, rank, seen = look_around(known, before, here, around, index)
             expected = candidates[:, None, :, 0]
             x = F.leaky_relu(self.modulation(self.enter(seen[:, None]), qp), 0.125)

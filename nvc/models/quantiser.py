@@ -36,18 +36,24 @@ class Bank(IntEnum):
     MOTION = 3
 
 
+def latent_bank(*, predicts: bool) -> Bank:
+    """That of the latents of pictures with a prediction or without one."""
+    return Bank.INTER if predicts else Bank.INTRA
+
+
+# How thriftily an encoder rounds, see `thrifty_round`; training with as much starves P frames.
+THRIFT = {Bank.HYPER: 0.0, Bank.INTRA: 0.7, Bank.INTER: 0.8, Bank.MOTION: 0.0}
+
+
 class Port(Protocol):
     """Turns elements in quantiser steps into their decoded values."""
 
-    def code(
-        self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, weight: Tensor | None = None
-    ) -> Tensor:
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
         """Code the elements of `u` that `mask` selects and return their decoded values, 0 elsewhere.
 
         u: [b, h, w, c] in quantiser steps; None in a decoder. mean: the same shape and unit. scale: the
         position in the scale table, rounded to select a row; row 0 means that the symbol is 0 and is not
-        sent. mask: bool, broadcastable to mean. weight: what a squared error of each element costs, as a
-        multiple of the usual; only an encoder asks.
+        sent. mask: bool, broadcastable to mean.
         """
         ...
 
@@ -62,18 +68,13 @@ class CodingPort:
         """The tables that rows of this port's bank are; row 0 stays 0."""
         return torch.where(rows > 0, rows + self._first_row, rows) if self._first_row else rows
 
-    def code(
-        self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, weight: Tensor | None = None
-    ) -> Tensor:
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
         mask = mask.expand_as(mean)
         rows = table_rows(scale.expand_as(mean)[mask]).to(torch.int32)
-        own, own_weight = (None if x is None else x[mask] for x in (u, weight))
-        values = self.code_selected(own, mean[mask], rows, own_weight)
+        values = self.code_selected(None if u is None else u[mask], mean[mask], rows)
         return torch.zeros_like(mean).masked_scatter_(mask, values)
 
-    def code_selected(
-        self, u: Tensor | None, mean: Tensor, rows: Tensor, weight: Tensor | None = None
-    ) -> Tensor:
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
         """Code elements in the order given; all [n]. rows: int32 table rows. Returns the decoded values."""
         raise NotImplementedError
 
@@ -81,18 +82,15 @@ class CodingPort:
 class EncoderPort(CodingPort):
     """Rounds as rate and distortion together have it; keeps symbols and table rows for the rANS coder."""
 
-    def __init__(self, bank: Bank = Bank.HYPER, thrift: float = 0.0) -> None:
-        """thrift: see `thrifty_round`."""
+    def __init__(self, bank: Bank = Bank.HYPER) -> None:
         super().__init__(bank)
-        self.thrift = thrift
+        self.thrift = THRIFT[bank]
         self.groups: list[tuple[Tensor, Tensor]] = []
 
-    def code_selected(
-        self, u: Tensor | None, mean: Tensor, rows: Tensor, weight: Tensor | None = None
-    ) -> Tensor:
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
         assert u is not None, "an encoder needs elements to code"
         coded = rows > 0
-        rounded = thrifty_round(u - mean, rows, self.thrift, weight)
+        rounded = thrifty_round(u - mean, rows, self.thrift)
         symbols = torch.where(coded, rounded, torch.zeros_like(mean))
         symbols = symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX)
         self.groups.append((symbols[coded].to(torch.int32), self.tables(rows[coded])))
@@ -114,9 +112,7 @@ class DecoderPort(CodingPort):
         super().__init__(bank)
         self.source = source
 
-    def code_selected(
-        self, u: Tensor | None, mean: Tensor, rows: Tensor, weight: Tensor | None = None
-    ) -> Tensor:
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
         symbols = self.source.pop_coded(self.tables(rows)).to(mean)
         return symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX) + mean
 
@@ -138,15 +134,12 @@ class TrainingPort:
         self.temperature = temperature
         self.bits: list[Tensor] = []  # one [b] tensor for each group coded
 
-    def code(
-        self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, weight: Tensor | None = None
-    ) -> Tensor:
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
         assert u is not None
         chosen = mask.expand_as(mean)
         residual = (u.float() - mean.float()).masked_select(chosen)
         scale = scale.float().masked_select(chosen)
-        own_weight = None if weight is None else weight.expand_as(mean).masked_select(chosen)
-        rounded = thrifty_round(residual.detach(), table_rows(scale.detach()), self.thrift, own_weight)
+        rounded = thrifty_round(residual.detach(), table_rows(scale.detach()), self.thrift)
         symbols = residual + (rounded - residual.detach())
         noisy = residual + torch.rand_like(residual) - 0.5
         if self.quantiser == "noise":
@@ -168,7 +161,6 @@ def table_rows(scale: Tensor) -> Tensor:
     return scale.round().clamp(0, N_SCALES - 1)
 
 
-INTRA_THRIFT, INTER_THRIFT = 0.7, 0.8  # of the encoder; training with these starves P frames
 # What a squared error of one quantiser step costs, in bits, under the exchange rate of training: 6/8 over
 # 0.134 (training/objective.py), of luma and chroma alike.
 BITS_PER_SQUARED_STEP = 5.6
@@ -183,19 +175,16 @@ def _thresholds(thrift: float, device: torch.device) -> tuple[Tensor, Tensor]:
     return (bits[1] - bits[0]) * share, (bits[2] - bits[1]) * share
 
 
-def thrifty_round(x: Tensor, rows: Tensor, thrift: float, weight: Tensor | None = None) -> Tensor:
+def thrifty_round(x: Tensor, rows: Tensor, thrift: float) -> Tensor:
     """Round towards fewer bits: the next symbol is taken only if the error it saves is worth its bits.
 
     x: in quantiser steps; rows: the table rows it will be coded with. thrift 0 rounds to the nearest, 1
-    follows the exchange rate of training; weight: see Port.code. (Rate-distortion optimised quantisation,
-    element by element.)
+    follows the exchange rate of training. (Rate-distortion optimised quantisation, element by element.)
     """
     size = x.abs()
     if not thrift:
         return x.sign() * (size + 0.5).floor()
     first, further = (t[rows.long()] for t in _thresholds(thrift, x.device))
-    if weight is not None:
-        first, further = first / weight, further / weight
     symbols = (size + 0.5 - further).floor().clamp(min=1)
     return torch.where(size > 0.5 + first, x.sign() * symbols, torch.zeros_like(x))
 

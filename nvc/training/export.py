@@ -20,7 +20,7 @@ from nvc.models.codec import Codec, Ports
 from nvc.models.config import CONFIGS, CodecConfig
 from nvc.models.exact import count_macs, exact_arithmetic, make_exact
 from nvc.models.picture_coder import Picture
-from nvc.models.quantiser import INTER_THRIFT, INTRA_THRIFT, N_SCALES, Bank, EncoderPort, scale_table
+from nvc.models.quantiser import N_SCALES, Bank, EncoderPort, scale_table
 from nvc.motion_search import MotionSearch
 from nvc.training.checkpoint import read_checkpoint, set_parameters
 from nvc.training.data import Cache, Sampler
@@ -45,10 +45,10 @@ def code_clips(
         for index in range(n):
             x: Picture = (planes[0][:, index], planes[1][:, index], planes[2][:, index])
             if index == 0:
-                ports = encoder_ports(FrameType.I, INTRA_THRIFT)
+                ports = encoder_ports(FrameType.I)
                 reference = codec.code_intra(x, (b, height, width), qp, ports)
             else:
-                ports = encoder_ports(FrameType.P, INTER_THRIFT)
+                ports = encoder_ports(FrameType.P)
                 found = sample.vectors(index, reference, qp, motion)
                 vectors = codec.code_vectors(found, reference, qp, ports)
                 reference = codec.code_inter(x, vectors, reference, qp, ports)

@@ -57,6 +57,29 @@ def test_layers_only_import_downward(package: str, unwanted: set[str]) -> None:
     assert not named_imports(package) & unwanted
 
 
+WITHOUT_NUMBA = """
+import sys
+sys.modules["numba"] = None
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "numba" else found(name, *more)
+import numpy as np
+import nvc.config, nvc.decoder, nvc.encoder
+from nvc.media.synthetic import natural_clip
+clip = natural_clip(64, 48, 3, seed=1)
+encoder = nvc.encoder.Encoder(nvc.config.EncoderConfig(model="tiny"), 64, 48)
+coded = [encoder.encode(frame) for frame in clip]
+decoder = nvc.frame_coder.FrameCoder(nvc.model_store.load_model("tiny"), 64, 48)
+for one in coded:
+    assert np.array_equal(decoder.decode(one.packet)[-1].y, one.reconstruction.y)
+assert decoder.last_vectors().any()
+"""
+
+
+def test_without_numba_both_ways_still_work() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_NUMBA], check=True, timeout=120)
+
+
 def test_exported_names_are_sorted_and_there() -> None:
     assert nvc.__all__ == sorted(nvc.__all__)
     assert dir(nvc) == nvc.__all__

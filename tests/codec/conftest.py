@@ -16,6 +16,7 @@ from nvc.models.config import CodecConfig
 from nvc.models.exact import make_exact
 from nvc.models.quantiser import Bank, scale_table
 
+TABLES = laplace_tables(scale_table() * len(Bank))
 SMALL = CodecConfig("small", 384, 16, 16, 1, 1, 1, 1, 4, 16)
 
 
@@ -47,9 +48,7 @@ def untrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     codec = Codec(SMALL)
     make_exact(codec, run_codec)
-    return write_model(
-        codec, laplace_tables(scale_table() * len(Bank)), {"data": "none"}, tmp_path_factory.mktemp("w")
-    )
+    return write_model(codec, TABLES, {"data": "none"}, tmp_path_factory.mktemp("w"))
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +57,7 @@ def speaking_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     codec = Codec(SMALL)
     perturb(codec)
     make_exact(codec, run_codec)
-    return write_model(
-        codec, laplace_tables(scale_table() * len(Bank)), {"data": "none"}, tmp_path_factory.mktemp("w")
-    )
+    return write_model(codec, TABLES, {"data": "none"}, tmp_path_factory.mktemp("w"))
 
 
 @pytest.fixture

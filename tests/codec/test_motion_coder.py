@@ -20,7 +20,7 @@ few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthChec
 @given(st.integers(1, 20), st.integers(1, 20))
 def test_passes_bring_each_vector_once_and_after_its_neighbours(rows: int, columns: int) -> None:
     known = torch.zeros(rows * columns, dtype=torch.bool)
-    for index, (here, around) in enumerate(passes(rows, columns)):
+    for index, (here, around) in enumerate(passes(rows, columns, torch.device("cpu"))):
         assert not known[here].any()
         assert not index or known[around].all()
         known[here] = True
