@@ -44,7 +44,7 @@ class CountingCoder(RansCoder):
         payload = super().encode(groups)
         symbols, rows = (torch.cat(parts) for parts in zip(*groups, strict=True))
         bank = rows // N_SCALES
-        is_motion = bank == Bank.MOTION
+        is_motion = (bank == Bank.VECTOR) | (bank == Bank.CHOICE)
         self.n_motion_bytes = len(payload) - len(super().encode([(symbols[~is_motion], rows[~is_motion])]))
         latent = symbols[(bank == Bank.INTRA) | (bank == Bank.INTER)]
         self.n_sent, self.n_nonzero = len(latent), int((latent != 0).sum())

@@ -139,8 +139,8 @@ class Encoder:
     def _code(
         self, plan: FramePlan, frame_type: FrameType, qp: int, offsets: Offsets | None
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
-        vectors = None
+        motion = None
         if plan.proposed is not None:
             reference, previous = self._coder.decoded_luma(), self._coder.last_vectors()
-            vectors = self._motion.search(reference, plan.luma, plan.proposed, previous, qp)
-        return self._coder.encode(plan.frame, frame_type, qp, vectors, offsets)
+            motion = self._motion.search(reference, plan.luma, plan.proposed, previous, qp)
+        return self._coder.encode(plan.frame, frame_type, qp, motion, offsets)

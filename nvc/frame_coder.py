@@ -18,14 +18,14 @@ from bitstream_spec import CorruptStream, FramePacket, FrameType, Layer, Substre
 from nvc.frames import Frame, Plane
 from nvc.gop import clip_qp
 from nvc.model_store import Model
-from nvc.models.codec import Ports
 from nvc.models.exact import exact_arithmetic
 from nvc.models.motion_coder import SYMBOLS_PER_VECTOR
 from nvc.models.picture_coder import LowerLayer, Picture, Reference
-from nvc.models.quantiser import Bank, DecoderPort, EncoderPort, latent_bank
+from nvc.models.quantiser import DecoderPort, EncoderPort, Port
 from nvc.models.self_test import check_arithmetic
 from nvc.models.transform import LUMA_BLOCK
 from nvc.models.warp import GRID
+from nvc.motion_search import FoundMotion, LastWord
 from nvc.quality_map import Offsets, build_map, clip_qps, parse_map
 
 Floats = npt.NDArray[np.float32]
@@ -39,15 +39,6 @@ class State:
 
     references: tuple[Reference, ...]
     offsets: Offsets
-
-
-def encoder_ports(frame_type: FrameType) -> Ports[EncoderPort]:
-    return Ports(*(EncoderPort(bank) for bank in _banks(frame_type)))
-
-
-def _banks(frame_type: FrameType) -> tuple[Bank, Bank, Bank]:
-    """Of hyper-latent, latent and motion."""
-    return Bank.HYPER, latent_bank(predicts=frame_type is FrameType.P), Bank.MOTION
 
 
 class FrameCoder:
@@ -78,17 +69,15 @@ class FrameCoder:
         frame: Frame,
         frame_type: FrameType,
         qp: int,
-        vectors: Floats | None = None,
+        motion: FoundMotion | None = None,
         offsets: Offsets | None = None,
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
         """Code a frame; returns its packet and its reconstruction by each layer.
 
-        vectors: [padded height/8, padded width/8, 2] float32, whole quarters of a luma pixel, from this
-        frame to the last, for a P frame. offsets: the quality map [padded height/16, padded width/16];
-        None: the frame's qp everywhere.
+        motion: from this frame to the last at the coded size, for a P frame. offsets: the quality map
+        [padded height/16, padded width/16]; None: the frame's qp everywhere.
         """
-        ports = [encoder_ports(frame_type) for _ in self.layers]
-        found = None if vectors is None else torch.from_numpy(vectors)[None].to(self.device)
+        ports = [EncoderPort() for _ in self.layers]
         before = self._offsets_before(frame_type)
         if offsets is None:
             offsets = np.zeros_like(before)
@@ -96,10 +85,8 @@ class FrameCoder:
         if (offsets != before).any():
             quality_map = Substream(build_map(offsets, before, self.model.coder))
         with exact_arithmetic():
-            self._code(self._to_picture(frame), found, frame_type, qp, offsets, ports)
-        payloads = [
-            self.model.coder.encode(p.motion.groups + p.hyper.groups + p.latent.groups) for p in ports
-        ]
+            self._code(self._to_picture(frame), motion, frame_type, qp, offsets, ports)
+        payloads = [self.model.coder.encode(port.groups) for port in ports]
         return self._packed(frame, frame_type, qp, payloads, quality_map)
 
     def repeat(self, frame: Frame, qp: int) -> tuple[FramePacket, tuple[Frame, ...]]:
@@ -137,7 +124,7 @@ class FrameCoder:
             if not any(layer.payload for layer in packet.layers):
                 return self._to_frames(packet.pts, packet.duration)
             n_layers = min(n_layers, len(self.state.references))
-        ports = [self._decoder_ports(packet, index) for index in range(n_layers)]
+        ports = [self._decoder_port(packet, index) for index in range(n_layers)]
         offsets = self._offsets_before(packet.frame_type)
         if packet.quality_map is not None:
             offsets = parse_map(packet.quality_map.payload, offsets, self.model.coder)
@@ -145,23 +132,23 @@ class FrameCoder:
             self._code(None, None, packet.frame_type, packet.qp, offsets, ports)
         return self._to_frames(packet.pts, packet.duration)
 
-    def _decoder_ports(self, packet: FramePacket, index: int) -> Ports[DecoderPort]:
+    def _decoder_port(self, packet: FramePacket, index: int) -> DecoderPort:
         config = self.model.codec.config
         symbols = self.model.coder.decoder(packet.layers[index].payload)
         n_symbols = self._n_symbols(config.n_latent + 2, config.n_hyper)  # and the modes
         if packet.frame_type is FrameType.P and not index:
             n_symbols += SYMBOLS_PER_VECTOR * (self.padded_height // GRID) * (self.padded_width // GRID)
         symbols.expect(n_symbols)
-        return Ports(*(DecoderPort(symbols, bank) for bank in _banks(packet.frame_type)))
+        return DecoderPort(symbols)
 
     def _code(
         self,
         x: Picture | None,
-        vectors: Tensor | None,
+        motion: FoundMotion | None,
         frame_type: FrameType,
         qp: int,
         offsets: Offsets,
-        ports: Sequence[Ports[EncoderPort]] | Sequence[Ports[DecoderPort]],
+        ports: Sequence[Port],
     ) -> None:
         """Code as many layers as there are ports and, in a P frame, references."""
         codec = self.model.codec
@@ -173,16 +160,17 @@ class FrameCoder:
             before = self.state.references
             # As fine as the last layer wants them: all layers follow the same vectors.
             qps = self._qps(qp + self.layers[-1].qp_offset)
-            vectors = codec.code_vectors(vectors, self.state.references[0], qps, ports[0])
+            found = None if motion is None else torch.from_numpy(motion.vectors)[None].to(self.device)
+            decide = None if motion is None else LastWord([motion])
+            vectors = codec.code_vectors(found, self.state.references[0], qps, ports[0], decide)
         references: list[Reference] = []
         lower = None
-        for layer, layer_ports, last in zip(self.layers, ports, before, strict=False):
+        for layer, port, last in zip(self.layers, ports, before, strict=False):
             qps = self._qps(qp + layer.qp_offset, offsets)
             if last is None:
-                reference = codec.code_intra(x, size, qps, layer_ports, lower)
+                reference = codec.code_intra(x, size, qps, port, lower)
             else:
-                assert vectors is not None
-                reference = codec.code_inter(x, vectors, last, qps, layer_ports, lower)
+                reference = codec.code_inter(x, vectors, last, qps, port, lower)
             lower = LowerLayer(reference, qps)
             references.append(reference)
         self.state = State(tuple(references), offsets)

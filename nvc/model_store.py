@@ -24,6 +24,7 @@ from nvc.errors import ModelError
 from nvc.models.codec import Codec
 from nvc.models.config import CodecConfig
 from nvc.models.exact import exact_tensors, load_exact
+from nvc.models.quantiser import N_TABLES
 
 MODEL_ID_BYTES = 8
 _PACKAGE = Path(__file__).resolve().parent
@@ -102,6 +103,11 @@ def load_model(wanted: str, device: str = "cpu") -> Model:
         tables = CdfTables(
             tensors.pop("cdf_frequencies").numpy().astype(np.int32), tensors.pop("cdf_sizes").numpy()
         )
+        if len(tables.sizes) != N_TABLES:
+            raise ModelError(
+                f"{entry.path}: weights with {len(tables.sizes)} entropy tables, where this version of nvc "
+                f"uses {N_TABLES}: they were made for another"
+            )
         load_exact(codec, tensors)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{entry.path}: damaged weights ({error})") from error

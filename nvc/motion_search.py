@@ -2,19 +2,25 @@
 
 Dense flow between source frames says where things went. Each block then takes, of what the flow, its
 neighbours, the frame before and standing still propose, and of what lies around the best of these, the vector
-whose squared error against the decoded reference and whose bits together cost least.
+whose squared error against the decoded reference and whose bits together cost least. At last, while the
+vectors are coded and the network says what each would take, they are weighed once more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from nvc import kernels
+from nvc.models.motion_coder import Expected
 from nvc.models.picture_coder import FINEST_STEP, QP_PER_DOUBLING
 from nvc.models.quantiser import BITS_PER_SQUARED_STEP
 from nvc.models.warp import GRID, VECTOR_UNIT
@@ -27,8 +33,10 @@ _PRESETS = {"fast": (4, 2, 1), "medium": (4, 2, 1, 2, 1), "slow": (8, 4, 2, 1, 4
 SMALLEST_SIDE = 32  # below it DIS has no pyramid to work on: no motion is searched
 
 # About what the entropy model takes for each component in which a vector differs from one beside it.
-BITS_OF_DIFFERENCE, BITS_OF_DOUBLING, SHARE_OF_EACH_NEIGHBOUR = 2.6, 0.5, 0.8
+BITS_OF_DIFFERENCE, BITS_OF_DOUBLING, SHARE_OF_EACH_NEIGHBOUR = 2.6, 0.5, 0.6
 DIFFERENCE_MAX = 256
+# At last, of a neighbour that is still to come; and where a coefficient of the residual is better coded.
+SHARE_OF_LATER_NEIGHBOUR, KNEE_BITS = 0.42, 6.0
 
 
 class MotionSearch:
@@ -53,32 +61,95 @@ class MotionSearch:
 
     def search(
         self, reference: Plane, current: Plane, proposed: Floats, previous: Floats, qp: float
-    ) -> Floats:
+    ) -> FoundMotion:
         """The vectors to code `current` with, in the decoded luma `reference`.
 
-        proposed: see `propose`. previous: those of the frame before, as they are returned here: [h/8, w/8, 2]
-        float32, whole quarters of a luma pixel. qp: of the picture; bits weigh more the higher it is. Without
+        proposed: see `propose`. previous: those of the frame before: [h/8, w/8, 2] float32, whole
+        quarters of a luma pixel. qp: of the picture; bits weigh more the higher it is. Without
         numba there is no search, and blocks move with the flow.
         """
         if min(current.shape) < SMALLEST_SIDE:
-            return np.zeros_like(proposed)
+            return FoundMotion(np.zeros_like(proposed))
         flow = np.rint(proposed * VECTOR_UNIT)
         if not kernels.INSTALLED:
-            return flow
+            return FoundMotion(flow)
         from nvc.kernels.search import ERROR_UNIT, REACH, search_blocks, shifted_planes
 
         median = np.broadcast_to(np.rint(np.median(flow.reshape(-1, 2), axis=0)), flow.shape)
         candidates = np.stack([flow, np.zeros_like(flow), previous, median]).astype(np.int32)
         step = FINEST_STEP * 2 ** (qp / QP_PER_DOUBLING)
-        prices = step * step / BITS_PER_SQUARED_STEP / ERROR_UNIT * bits_of_differences()
+        bits_per_square = BITS_PER_SQUARED_STEP / (step * step)
+        prices = SHARE_OF_EACH_NEIGHBOUR * bits_of_differences() / (bits_per_square * ERROR_UNIT)
         padded = np.pad(current, REACH, mode="edge")
-        vectors = search_blocks(shifted_planes(reference), padded, candidates, prices, self._sizes)
-        return vectors.astype(np.float32)
+        planes = shifted_planes(reference)
+        vectors = search_blocks(planes, padded, candidates, prices, self._sizes)
+        return FoundMotion(vectors.astype(np.float32), Seen(planes, padded, bits_per_square))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What vectors were found in: the reference's shifted planes and the padded picture, see
+    nvc.kernels.search; and what a squared error is worth in bits."""
+
+    planes: Plane
+    current: Plane
+    bits_per_square: float
+
+
+@dataclass(frozen=True)
+class FoundMotion:
+    """The vectors of a picture [h/8, w/8, 2], in whole quarters of a luma pixel.
+
+    Without `seen` they are final.
+    """
+
+    vectors: Floats
+    seen: Seen | None = None
+
+
+class LastWord:
+    """A Decision: of the candidates, what the search found and what lies around that, the cheapest.
+
+    An option costs its bits, about what its residual will take, and what it takes to differ from what was
+    found for those neighbours that are not coded yet.
+    """
+
+    def __init__(self, found: Sequence[FoundMotion]) -> None:
+        """found: of each picture of a batch, of one size."""
+        self._found = found
+        self._is_coded = np.zeros(found[0].vectors.shape[:2], bool)
+        around = torch.arange(-1.0, 2.0)
+        self._around = torch.cartesian_prod(around, around)
+
+    def __call__(self, here: Tensor, own: Tensor, expected: Expected) -> Tensor:
+        places = here.cpu().numpy()
+        self._is_coded.reshape(-1)[places] = True
+        near = own[:, :, None] + self._around.to(own.device)
+        options = torch.cat([own[:, :, None], expected.candidates, near], 2)
+        costs = expected.bits(options)
+        wanted = options.to(torch.int32).cpu().numpy()
+        others = [self._costs(*picture, places) for picture in zip(self._found, wanted, strict=True)]
+        best = (costs + torch.from_numpy(np.stack(others)).to(costs)).argmin(-1)
+        return options.gather(2, best[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
+
+    def _costs(
+        self, found: FoundMotion, options: npt.NDArray[np.int32], places: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
+        if found.seen is None:
+            return np.arange(options.shape[1]) * 1e9 + np.zeros((len(options), 1))  # the first, as it is
+        from nvc.kernels.decision import weigh
+
+        seen, field = found.seen, found.vectors.astype(np.int32)
+        prices = SHARE_OF_LATER_NEIGHBOUR * bits_of_differences()
+        scale = seen.bits_per_square
+        return weigh(
+            seen.planes, seen.current, field, self._is_coded, places, options, prices, scale, KNEE_BITS
+        )
 
 
 @lru_cache(maxsize=1)
 def bits_of_differences() -> Floats:
-    """What a component costs that differs by 0, 1, .. DIFFERENCE_MAX quarters from one neighbour's."""
+    """What a component takes that differs by 0, 1, .. DIFFERENCE_MAX quarters."""
     size = np.arange(DIFFERENCE_MAX + 1, dtype=np.float32)
     bits = BITS_OF_DIFFERENCE + BITS_OF_DOUBLING * np.log2(np.maximum(size, 1))
-    return (SHARE_OF_EACH_NEIGHBOUR * np.where(size > 0, bits, 0)).astype(np.float32)
+    return np.where(size > 0, bits, 0).astype(np.float32)

@@ -37,6 +37,24 @@ _M_PERTURB, _ZERO = -6, 0xFF  # malloc.h: new memory is filled with the compleme
 Options = tuple[tuple[str, str], ...]
 
 
+@contextlib.contextmanager
+def own_priority() -> Iterator[None]:
+    """Give this thread its scheduling back.
+
+    Where root runs it, SVT-AV1 makes the thread that opens it a real-time one: all programs started later
+    inherit that, and two of them that wait for each other on one core stand still for good.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
+
+
 @dataclass(frozen=True)
 class FfmpegCodec(BenchCodec):
     """One of FFmpeg's encoders. In the options' values {qp} and {keyint} are replaced."""
@@ -74,6 +92,7 @@ class FfmpegCodec(BenchCodec):
         word = self.endless if keyint < 0 else str(keyint)
         return {name: value.format(qp=qp, keyint=word) for name, value in self.options}
 
+    @own_priority()
     def _encode(self, clip: Clip, options: dict[str, str]) -> list[tuple[int, bytes]]:
         os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 would write its settings to stderr
         codec = av.CodecContext.create(self.encoder, "w")

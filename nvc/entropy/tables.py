@@ -18,7 +18,7 @@ from nvc.errors import ModelError
 PRECISION = 16  # a table's frequencies sum to 1 << PRECISION
 TAIL_MASS = 2.0**-8  # what a table leaves to escapes
 PRIOR_SYMBOLS, PRIOR_SYMBOLS_PER_SIZE = 200, 30  # what a Laplace row counts beside what was seen
-N_ROWS_MAX = 256
+N_ROWS_MAX = 1024
 ROW_LENGTH_MAX = 4096
 
 

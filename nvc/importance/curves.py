@@ -16,12 +16,11 @@ from torch import Tensor
 
 from nvc.importance import CONTRAST_FLOOR
 from nvc.model_store import Model
-from nvc.models.codec import Ports
 from nvc.models.exact import exact_arithmetic
 from nvc.models.picture_coder import Picture
-from nvc.models.quantiser import Bank, EncoderPort, laplace_bits, latent_bank
+from nvc.models.quantiser import Bank, EncoderPort, laplace_bits
 from nvc.models.transform import LUMA_BLOCK
-from nvc.motion_search import MotionSearch
+from nvc.motion_search import LastWord, MotionSearch
 from nvc.training.data import Bytes
 
 QPS = (10, 20, 30, 40, 50)
@@ -40,14 +39,16 @@ class Curves:
 
 
 class BlockBitsPort(EncoderPort):
-    """An encoder's port that also adds up the bits of each position of the latent."""
+    """An encoder's port that also adds up the bits of each position of latents."""
 
-    def __init__(self, bank: Bank, n_positions: int) -> None:
-        super().__init__(bank)
+    def __init__(self, n_positions: int) -> None:
+        super().__init__()
         self.block_bits = torch.zeros(n_positions)
 
-    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
-        values = super().code_selected(u, mean, rows)
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor, bank: Bank) -> Tensor:
+        values = super().code_selected(u, mean, rows, bank)
+        if bank not in (Bank.INTRA, Bank.INTER):
+            return values
         bits = torch.where(rows > 0, laplace_bits((values - mean).round(), rows.float()), 0.0)
         self.block_bits += bits.reshape(len(self.block_bits), -1).sum(1)  # position by position in any part
         return values
@@ -69,20 +70,20 @@ def measure_curves(model: Model, y: Bytes, u: Bytes, v: Bytes) -> Curves:
         bits.append(torch.zeros(grid))
         decoded = torch.zeros(n, height, width)
         for i in range(n):
-            latent = BlockBitsPort(latent_bank(predicts=i > 0), grid[0] * grid[1])
-            ports = Ports(EncoderPort(), latent, EncoderPort())
+            port = BlockBitsPort(grid[0] * grid[1])
             x: Picture = (planes[0][i, None], planes[1][i, None], planes[2][i, None])
             with torch.no_grad(), exact_arithmetic():
                 if i == 0:
-                    reference = model.codec.code_intra(x, (1, height, width), qp, ports)
+                    reference = model.codec.code_intra(x, (1, height, width), qp, port)
                 else:
                     before = (reference.picture[0][0] + 128).to(torch.uint8).numpy()
                     last = reference.vectors[0].numpy()
                     found = motion.search(before, y[i], proposed[i - 1], last, qp_value)
-                    vectors = torch.from_numpy(found)[None]
-                    vectors = model.codec.code_vectors(vectors, reference, qp, ports)
-                    reference = model.codec.code_inter(x, vectors, reference, qp, ports)
-            bits[-1] += latent.block_bits.view(grid)
+                    vectors = torch.from_numpy(found.vectors)[None]
+                    decide = LastWord([found])
+                    vectors = model.codec.code_vectors(vectors, reference, qp, port, decide)
+                    reference = model.codec.code_inter(x, vectors, reference, qp, port)
+            bits[-1] += port.block_bits.view(grid)
             decoded[i] = reference.picture[0][0]
         errors.append(decoded - planes[0])
         gradients.append(_gradient(planes[0], decoded))

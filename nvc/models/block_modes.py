@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nvc.models.block_split import N_SPLITS, BlockSplit
 from nvc.models.layers import Pointwise
-from nvc.models.quantiser import BITS_PER_SQUARED_STEP, THRIFT, Port, latent_bank
+from nvc.models.quantiser import BITS_PER_SQUARED_STEP, THRIFT, Bank, Port, latent_bank
 
 BLUR_LIMITS = (math.inf, 9 / 16, 3 / 16)
 """The highest frequency that each blur leaves of a prediction, as coefficient_frequencies has them."""
@@ -64,7 +64,7 @@ class BlockModes(nn.Module):
         if modes is not None:
             both = (modes.split, modes.blur) if self.predicts else (modes.split,)
             symbols = torch.stack([mode_symbol(mode) for mode in both], dim=-1)
-        decoded = mode_of_symbol(port.code(symbols, torch.zeros_like(scale), scale, everything))
+        decoded = mode_of_symbol(port.code(symbols, torch.zeros_like(scale), scale, everything, Bank.HYPER))
         split = decoded[..., 0]
         return Modes(split, decoded[..., 1] if self.predicts else torch.zeros_like(split))
 

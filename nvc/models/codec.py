@@ -7,15 +7,12 @@ road, without one the decoder's; both run the very same code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
-
 import torch
 from torch import Tensor, nn
 
 from nvc.models.config import CodecConfig
 from nvc.models.layers import Pointwise, blocks, downsample, upsample_to
-from nvc.models.motion_coder import MotionCoder
+from nvc.models.motion_coder import Decision, MotionCoder
 from nvc.models.picture_coder import (
     N_DEPTH,
     LowerLayer,
@@ -28,17 +25,6 @@ from nvc.models.picture_coder import (
 )
 from nvc.models.quantiser import Port
 from nvc.models.warp import feature_vectors, pool_vectors, round_through, warp_features, warp_picture
-
-AnyPort = TypeVar("AnyPort", bound=Port, covariant=True)
-
-
-@dataclass(frozen=True)
-class Ports(Generic[AnyPort]):
-    """One port for each latent of a layer of a frame."""
-
-    hyper: AnyPort
-    latent: AnyPort
-    motion: AnyPort
 
 
 class TemporalContexts(nn.Module):
@@ -89,13 +75,11 @@ class Codec(nn.Module):
         x: Picture | None,
         size: tuple[int, int, int],
         qp: Tensor,
-        ports: Ports[Port],
+        port: Port,
         lower: LowerLayer | None = None,
     ) -> Reference:
         """Code a picture by itself; x is None in a decoder. size: batch, height, width, multiples of 16."""
-        picture, features, state, modes, u_hat = self.intra(
-            x, None, size, qp, ports.hyper, ports.latent, lower
-        )
+        picture, features, state, modes, u_hat = self.intra(x, None, size, qp, port, lower)
         b, h, w = size
         vectors = torch.zeros(b, h // 8, w // 8, 2, device=qp.device)
         return Reference(self.finish(picture), features, state, vectors, modes, u_hat)
@@ -105,13 +89,15 @@ class Codec(nn.Module):
         vectors: Tensor | None,
         reference: Reference,
         qp: Tensor,
-        ports: Ports[Port],
+        port: Port,
+        decide: Decision | None = None,
     ) -> Tensor:
         """Code the vectors of a picture, or decode them when they are None; returns them.
 
         vectors: [b, h/8, w/8, 2] float32, whole quarters of a luma pixel. qp: of the picture, [b, 1, 1].
+        decide: see MotionCoder.forward.
         """
-        return self.motion(vectors, reference.vectors, qp, ports.motion)
+        return self.motion(vectors, reference.vectors, qp, port, decide)
 
     def code_inter(
         self,
@@ -119,11 +105,11 @@ class Codec(nn.Module):
         vectors: Tensor,
         reference: Reference,
         qp: Tensor,
-        ports: Ports[Port],
+        port: Port,
         lower: LowerLayer | None = None,
     ) -> Reference:
         """Code a picture given the frame before it and decoded vectors; x is None in a decoder."""
-        return self.code_predicted(x, self.predict(reference, vectors), vectors, qp, ports, lower)
+        return self.code_predicted(x, self.predict(reference, vectors), vectors, qp, port, lower)
 
     def code_predicted(
         self,
@@ -131,14 +117,12 @@ class Codec(nn.Module):
         prediction: Prediction,
         vectors: Tensor,
         qp: Tensor,
-        ports: Ports[Port],
+        port: Port,
         lower: LowerLayer | None = None,
     ) -> Reference:
         """What follows motion compensation in `code_inter`."""
         b, h, w = prediction.picture[0].shape
-        picture, features, state, modes, u_hat = self.inter(
-            x, prediction, (b, h, w), qp, ports.hyper, ports.latent, lower
-        )
+        picture, features, state, modes, u_hat = self.inter(x, prediction, (b, h, w), qp, port, lower)
         return Reference(self.finish(picture), features, state, vectors, modes, u_hat)
 
     def predict(self, reference: Reference, vectors: Tensor) -> Prediction:

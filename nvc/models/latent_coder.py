@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from nvc import kernels
 from nvc.models.config import N_QP
 from nvc.models.layers import Block, Pointwise, blocks, downsample, upsample_to
-from nvc.models.quantiser import LOG_SCALE_STEP, SCALE_MIN, CodingPort, Port
+from nvc.models.quantiser import LOG_SCALE_STEP, SCALE_MIN, Bank, CodingPort, Port
 
 if TYPE_CHECKING:
     from nvc.kernels.latents import PackedParts, Parts
@@ -109,9 +109,12 @@ class LatentCoder(nn.Module):
     and steps left to their gradient shrank by a third and spent three times too much on fine detail.
     """
 
-    def __init__(self, step: Tensor, spread: Tensor, n_hyper: int, width: int, depth: int) -> None:
-        """step: [N_KNOTS, n] quantiser steps. spread: [n] initial standard deviations of y."""
+    def __init__(
+        self, step: Tensor, spread: Tensor, n_hyper: int, width: int, depth: int, bank: Bank
+    ) -> None:
+        """step: [N_KNOTS, n] quantiser steps. spread: [n] initial standard deviations of y. bank: of y."""
         super().__init__()
+        self.bank = bank
         n = step.shape[1]
         self.step = QpTable(step, learned=False)
         first_scale = (torch.log(spread / step / SCALE_MIN) / LOG_SCALE_STEP).clamp(0, 63)
@@ -135,7 +138,7 @@ class LatentCoder(nn.Module):
         coarse = (b, (h + 1) // 2, (w + 1) // 2)
         z_scale = self.hyper_scale(qp[:, :1, :1]).expand(*coarse, -1)
         everything = torch.ones((), dtype=torch.bool, device=conditioning.device)
-        z_hat = port.code(z, torch.zeros_like(z_scale), z_scale, everything)
+        z_hat = port.code(z, torch.zeros_like(z_scale), z_scale, everything, Bank.HYPER)
         hyper = upsample_to(self.hyper_up(self.hyper_synthesis(z_hat)), conditioning)
         return self.prior(self.modulation(hyper + conditioning, qp))
 
@@ -161,7 +164,7 @@ class LatentCoder(nn.Module):
             scale = first_scale + scale
             if bounds is not None:
                 scale, mean = torch.minimum(scale, bounds.row), bounds.move(mean)
-            u_hat = u_hat + port.code(u, mean, scale, part == index)
+            u_hat = u_hat + port.code(u, mean, scale, part == index, self.bank)
         return u_hat
 
     def _fits_kernels(self, features: Tensor) -> bool:
@@ -200,7 +203,7 @@ class LatentCoder(nn.Module):
                 known = bounds.of_part(index, parts)
                 rows, means = torch.minimum(rows, known.row.to(rows.dtype)), known.move(means)
             own = None if u is None else torch.from_numpy(parts.elements(index, u[0].numpy())).flatten()
-            values = port.code_selected(own, means.flatten(), rows.flatten())
+            values = port.code_selected(own, means.flatten(), rows.flatten(), self.bank)
             values = values.reshape(means.shape)
             features = torch.from_numpy(parts.put(index, values.numpy(), features[0].numpy()))[None]
         return torch.from_numpy(parts.u_hat)[None]

@@ -10,7 +10,9 @@ the first. A small network knows how likely all that is.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from nvc import kernels
 from nvc.models.config import CodecConfig
 from nvc.models.latent_coder import Modulation
 from nvc.models.layers import Pointwise
-from nvc.models.quantiser import Port
+from nvc.models.quantiser import Bank, Port, laplace_bits
 from nvc.models.warp import round_through
 
 VECTOR_MAX = float(1 << 13)  # quarters of a pixel
@@ -32,6 +34,7 @@ FIRST_ROW = 16.0  # of a network that has not learned how vectors differ
 # What the network sees of a difference: it, its size, and its size where it is large.
 NEAR_SCALE, FAR_SCALE, DIFFERENCE_MAX = 1 / 4, 1 / 32, 4.0
 N_DIFFERENCES = 13
+NEW = -1.0  # the symbol of a vector that no candidate is
 N_INPUTS = 6 * N_DIFFERENCES + N_PASSES
 
 
@@ -88,33 +91,86 @@ class MotionCoder(nn.Module):
         self.middle = Pointwise(width, width)
         self.leave = Pointwise(width, 5, silent=True)
 
-    def forward(self, vectors: Tensor | None, previous: Tensor, qp: Tensor, port: Port) -> Tensor:
+    def forward(
+        self,
+        vectors: Tensor | None,
+        previous: Tensor,
+        qp: Tensor,
+        port: Port,
+        decide: Decision | None = None,
+    ) -> Tensor:
         """Code `vectors`, or decode them when None; returns them.
 
-        vectors, previous: [b, h/8, w/8, 2], whole numbers within VECTOR_MAX. qp: int64 [b, 1, 1].
+        vectors, previous: [b, h/8, w/8, 2], whole numbers within VECTOR_MAX. qp: int64 [b, 1, 1]. decide:
+        has the last word on each of `vectors`.
         """
         b, rows, columns, _ = previous.shape
         before = previous.flatten(1, 2)
         given = None if vectors is None else vectors.flatten(1, 2)
         known = torch.zeros_like(before)
-        everything = torch.ones((), dtype=torch.bool, device=previous.device)
         for index, (here, around) in enumerate(passes(rows, columns, previous.device)):
             if not len(here):
                 continue
-            candidates, rank, seen = look_around(known, before, here, around, index)
-            expected = candidates[:, None, :, 0]
-            x = F.leaky_relu(self.modulation(self.enter(seen[:, None]), qp), 0.125)
-            parameters = self.leave(F.leaky_relu(self.middle(x), 0.125))
-            scale = (parameters[..., :3] + FIRST_ROW).clamp(min=1.0)
-            mean = expected + round_through(parameters[..., 3:])
+            expected = self._expect(look_around(known, before, here, around, index), qp)
             own = None if given is None else given[:, here]
-            chosen = None if own is None else choice(own, candidates, rank)[:, None, :, None]
-            symbol = port.code(chosen, torch.zeros_like(scale[..., :1]), scale[..., :1], everything).detach()
-            is_new = symbol < 0
-            new = port.code(None if own is None else own[:, None], mean, scale[..., 1:], is_new).detach()
-            found = torch.where(is_new, new, taken(symbol[:, 0], candidates, rank)[:, None])[:, 0]
+            if own is not None and decide is not None:
+                own = decide(here, own, expected)
+            found = self._code(own, expected, port)
             known = known.index_copy(1, here, found.clamp(-VECTOR_MAX, VECTOR_MAX))
         return known.view(b, rows, columns, 2)
+
+    def _expect(self, around: tuple[Tensor, Tensor, Tensor], qp: Tensor) -> Expected:
+        """around: see `look_around`."""
+        candidates, rank, seen = around
+        x = F.leaky_relu(self.modulation(self.enter(seen[:, None]), qp), 0.125)
+        parameters = self.leave(F.leaky_relu(self.middle(x), 0.125))[:, 0]
+        scale = (parameters[..., :3] + FIRST_ROW).clamp(min=1.0)
+        mean = candidates[:, :, 0] + round_through(parameters[..., 3:])
+        return Expected(candidates, rank, scale, mean)
+
+    def _code(self, own: Tensor | None, expected: Expected, port: Port) -> Tensor:
+        """Code vectors [b, n, 2] of a pass, or decode them when None."""
+        everything = torch.ones((), dtype=torch.bool, device=expected.mean.device)
+        scale, silent = expected.scale, torch.zeros_like(expected.scale[..., :1])
+        symbol = None if own is None else symbol_of_rank(expected.rank_of(own[:, :, None]))
+        symbol = port.code(symbol, silent, scale[..., :1], everything, Bank.CHOICE).detach()
+        rank = rank_of_symbol(symbol)
+        new = port.code(own, expected.mean, scale[..., 1:], rank < 0, Bank.VECTOR).detach()
+        return torch.where(rank < 0, new, taken(rank, expected.candidates, expected.rank))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of n vectors before they are coded.
+
+    candidates: [b, n, 5, 2], and rank: [b, n, 5], see `ranked`. scale: [b, n, 3], positions in the tables
+    of the choice, of x and of y. mean: [b, n, 2], of vectors that are new.
+    """
+
+    candidates: Tensor
+    rank: Tensor
+    scale: Tensor
+    mean: Tensor
+
+    def rank_of(self, vectors: Tensor) -> Tensor:
+        """The ranks of the candidates that vectors [b, n, k, 2] are, -1 for none: int64 [b, n, k]."""
+        is_it = (self.candidates[:, :, None] == vectors[:, :, :, None]).all(-1)
+        return torch.where(is_it, self.rank[:, :, None], -1).amax(-1)
+
+    def bits(self, vectors: Tensor) -> Tensor:
+        """About what vectors [b, n, k, 2] would take each; [b, n, k]."""
+        rank, scale = self.rank_of(vectors), self.scale.round()[:, :, None]
+        of_choice = laplace_bits(symbol_of_rank(rank), scale[..., 0])
+        of_difference = laplace_bits(vectors - self.mean[:, :, None], scale[..., 1:]).sum(-1)
+        return of_choice + torch.where(rank < 0, of_difference, 0.0)
+
+
+class Decision(Protocol):
+    """An encoder's last word on vectors, when it is known what they would cost."""
+
+    def __call__(self, here: Tensor, own: Tensor, expected: Expected) -> Tensor:
+        """Vectors [b, n, 2] in place of `own`; here: int64 [n], their places in the flattened grid."""
+        ...
 
 
 def look_around(
@@ -167,14 +223,20 @@ def ranked(vectors: Tensor) -> tuple[Tensor, Tensor]:
     return vectors, torch.where(is_first, is_first.cumsum(-1) - 1, -1)
 
 
-def choice(own: Tensor, candidates: Tensor, rank: Tensor) -> Tensor:
-    """The symbol for vectors [b, n, 2]: the rank of the candidate that each is, -1 where it is none."""
-    is_it = (candidates == own[:, :, None]).all(-1)
-    return torch.where(is_it, rank, -1).amax(-1).float()
+def symbol_of_rank(rank: Tensor) -> Tensor:
+    """Ranks 0 to 4 and -1, of new vectors, as the symbols that are sent: the likelier, the nearer to 0."""
+    symbols = torch.tensor([0.0, 1.0, 2.0, -2.0, 3.0, NEW], device=rank.device)
+    return symbols[rank]
 
 
-def taken(symbol: Tensor, candidates: Tensor, rank: Tensor) -> Tensor:
-    """The candidates [b, n, 2] that symbols [b, n, 1] name; beyond the last rank, the last."""
-    is_it = rank == symbol.long().clamp(min=0).minimum(rank.amax(-1, keepdim=True))
+def rank_of_symbol(symbol: Tensor) -> Tensor:
+    """Undo `symbol_of_rank`; any other symbol counts as the nearest of its sign. int64."""
+    rank = torch.where(symbol < NEW, 3.0, symbol)
+    return torch.where(symbol > 2, 4.0, rank).long()
+
+
+def taken(chosen: Tensor, candidates: Tensor, rank: Tensor) -> Tensor:
+    """The candidates [b, n, 2] of ranks [b, n, 1]; beyond the last rank, the last."""
+    is_it = rank == chosen.clamp(min=0).minimum(rank.amax(-1, keepdim=True))
     place = torch.where(is_it, torch.arange(rank.shape[-1], device=rank.device), 0).amax(-1)
     return candidates.gather(2, place[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]

@@ -25,7 +25,7 @@ from nvc.models.layers import (
     space_to_depth,
     upsample_to,
 )
-from nvc.models.quantiser import Port
+from nvc.models.quantiser import Port, latent_bank
 from nvc.models.transform import LUMA_BLOCK, PictureTransform, coefficient_frequencies
 
 Picture = tuple[Tensor, Tensor, Tensor]
@@ -130,7 +130,8 @@ class PictureCoder(nn.Module):
         )
         self.rows_per_qp: Tensor
         steps = uniform_steps(FINEST_STEP, doubling)
-        self.latent_coder = LatentCoder(steps, spread, config.n_hyper, w16, config.depth_prior)
+        bank = latent_bank(predicts=predicts)
+        self.latent_coder = LatentCoder(steps, spread, config.n_hyper, w16, config.depth_prior, bank)
 
         self.modes = BlockModes(self.transform.kept, frequency, w16, predicts=predicts)
 
@@ -162,7 +163,6 @@ class PictureCoder(nn.Module):
         prediction: Prediction | None,
         size: tuple[int, int, int],
         qp: Tensor,
-        hyper_port: Port,
         port: Port,
         lower: LowerLayer | None = None,
     ) -> tuple[Picture, Tensor, Tensor, Modes, Tensor]:
@@ -187,8 +187,8 @@ class PictureCoder(nn.Module):
             own = self.transform(x) + self.analyse(x, prediction, qp)
             chosen = self.modes.choose(own, whole, step) if lower is None else lower.reference.modes
             u = self._split(own - self._blurred(whole, chosen), chosen) / step
-        features = self.latent_coder.code_hyper(u, conditioning, qp, hyper_port)
-        modes = self.modes.code(chosen, features, hyper_port) if lower is None else lower.reference.modes
+        features = self.latent_coder.code_hyper(u, conditioning, qp, port)
+        modes = self.modes.code(chosen, features, port) if lower is None else lower.reference.modes
         predicted = self._blurred(whole, modes)
         features = features + self.modes.describe(modes)
         bounds = None if lower is None else self._bounds(lower, predicted, qp)

@@ -33,7 +33,11 @@ class Bank(IntEnum):
     HYPER = 0  # and modes, quality maps
     INTRA = 1
     INTER = 2
-    MOTION = 3
+    VECTOR = 3
+    CHOICE = 4  # of vectors that are known
+
+
+N_TABLES = len(Bank) * N_SCALES
 
 
 def latent_bank(*, predicts: bool) -> Bank:
@@ -42,18 +46,18 @@ def latent_bank(*, predicts: bool) -> Bank:
 
 
 # How thriftily an encoder rounds, see `thrifty_round`; training with as much starves P frames.
-THRIFT = {Bank.HYPER: 0.0, Bank.INTRA: 0.7, Bank.INTER: 0.8, Bank.MOTION: 0.0}
+THRIFT = {Bank.HYPER: 0.0, Bank.INTRA: 0.7, Bank.INTER: 0.8, Bank.VECTOR: 0.0, Bank.CHOICE: 0.0}
 
 
 class Port(Protocol):
     """Turns elements in quantiser steps into their decoded values."""
 
-    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, bank: Bank) -> Tensor:
         """Code the elements of `u` that `mask` selects and return their decoded values, 0 elsewhere.
 
         u: [b, h, w, c] in quantiser steps; None in a decoder. mean: the same shape and unit. scale: the
         position in the scale table, rounded to select a row; row 0 means that the symbol is 0 and is not
-        sent. mask: bool, broadcastable to mean.
+        sent. mask: bool, broadcastable to mean. bank: of the tables they are coded with.
         """
         ...
 
@@ -61,20 +65,13 @@ class Port(Protocol):
 class CodingPort:
     """What encoder and decoder share: they code the selected elements alone, one after the other."""
 
-    def __init__(self, bank: Bank = Bank.HYPER) -> None:
-        self._first_row = N_SCALES * int(bank)
-
-    def tables(self, rows: Tensor) -> Tensor:
-        """The tables that rows of this port's bank are; row 0 stays 0."""
-        return torch.where(rows > 0, rows + self._first_row, rows) if self._first_row else rows
-
-    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, bank: Bank) -> Tensor:
         mask = mask.expand_as(mean)
         rows = table_rows(scale.expand_as(mean)[mask]).to(torch.int32)
-        values = self.code_selected(None if u is None else u[mask], mean[mask], rows)
+        values = self.code_selected(None if u is None else u[mask], mean[mask], rows, bank)
         return torch.zeros_like(mean).masked_scatter_(mask, values)
 
-    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor, bank: Bank) -> Tensor:
         """Code elements in the order given; all [n]. rows: int32 table rows. Returns the decoded values."""
         raise NotImplementedError
 
@@ -82,18 +79,16 @@ class CodingPort:
 class EncoderPort(CodingPort):
     """Rounds as rate and distortion together have it; keeps symbols and table rows for the rANS coder."""
 
-    def __init__(self, bank: Bank = Bank.HYPER) -> None:
-        super().__init__(bank)
-        self.thrift = THRIFT[bank]
+    def __init__(self) -> None:
         self.groups: list[tuple[Tensor, Tensor]] = []
 
-    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor, bank: Bank) -> Tensor:
         assert u is not None, "an encoder needs elements to code"
         coded = rows > 0
-        rounded = thrifty_round(u - mean, rows, self.thrift)
+        rounded = thrifty_round(u - mean, rows, THRIFT[bank])
         symbols = torch.where(coded, rounded, torch.zeros_like(mean))
         symbols = symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX)
-        self.groups.append((symbols[coded].to(torch.int32), self.tables(rows[coded])))
+        self.groups.append((symbols[coded].to(torch.int32), tables(rows[coded], bank)))
         return symbols + mean
 
 
@@ -108,12 +103,11 @@ class SymbolSource(Protocol):
 class DecoderPort(CodingPort):
     """Takes from a payload what the encoder's port put there."""
 
-    def __init__(self, source: SymbolSource, bank: Bank = Bank.HYPER) -> None:
-        super().__init__(bank)
+    def __init__(self, source: SymbolSource) -> None:
         self.source = source
 
-    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor) -> Tensor:
-        symbols = self.source.pop_coded(self.tables(rows)).to(mean)
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor, bank: Bank) -> Tensor:
+        symbols = self.source.pop_coded(tables(rows, bank)).to(mean)
         return symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX) + mean
 
 
@@ -124,6 +118,7 @@ class TrainingPort:
     learns from their slope at additive noise: rounded zeros have no slope, and a latent that sees none grows
     without bound. 'noise' uses noise for rate and distortion. 'soft' rounds by a soft assignment that
     `temperature` hardens (Mentzer et al., "Conditional probability models for deep image compression").
+    thrift: of latents, see `thrifty_round`.
     """
 
     def __init__(self, quantiser: str = "mixed", thrift: float = 0.0, temperature: float = 4.0) -> None:
@@ -132,14 +127,15 @@ class TrainingPort:
         self.quantiser = quantiser
         self.thrift = thrift
         self.temperature = temperature
-        self.bits: list[Tensor] = []  # one [b] tensor for each group coded
+        self.bits: dict[Bank, Tensor] = {}  # [b] each
 
-    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, bank: Bank) -> Tensor:
         assert u is not None
         chosen = mask.expand_as(mean)
         residual = (u.float() - mean.float()).masked_select(chosen)
         scale = scale.float().masked_select(chosen)
-        rounded = thrifty_round(residual.detach(), table_rows(scale.detach()), self.thrift)
+        thrift = self.thrift if THRIFT[bank] else 0.0
+        rounded = thrifty_round(residual.detach(), table_rows(scale.detach()), thrift)
         symbols = residual + (rounded - residual.detach())
         noisy = residual + torch.rand_like(residual) - 0.5
         if self.quantiser == "noise":
@@ -152,13 +148,18 @@ class TrainingPort:
             smooth = laplace_bits(noisy, scale.detach())
             bits = laplace_bits(rounded, scale) + smooth - smooth.detach()
         placed = torch.zeros_like(mean, dtype=torch.float32).masked_scatter(chosen, bits)
-        self.bits.append(placed.flatten(1).sum(1))
+        self.bits[bank] = self.bits.get(bank, 0) + placed.flatten(1).sum(1)
         decoded = torch.zeros_like(mean, dtype=torch.float32).masked_scatter(chosen, symbols)
         return torch.where(chosen, decoded + mean.float(), torch.zeros_like(decoded))
 
 
 def table_rows(scale: Tensor) -> Tensor:
     return scale.round().clamp(0, N_SCALES - 1)
+
+
+def tables(rows: Tensor, bank: Bank) -> Tensor:
+    """The tables that rows of a bank are; row 0 stays 0."""
+    return torch.where(rows > 0, rows + N_SCALES * bank, rows)
 
 
 # What a squared error of one quantiser step costs, in bits, under the exchange rate of training: 6/8 over

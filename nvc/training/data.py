@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from nvc.models.picture_coder import Reference
-from nvc.motion_search import MotionSearch
+from nvc.motion_search import LastWord, MotionSearch
 
 Bytes = npt.NDArray[np.uint8]
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -141,8 +141,11 @@ class Batch:
     v: Bytes
     proposed: npt.NDArray[np.float32]
 
-    def vectors(self, index: int, reference: Reference, qp: Tensor, motion: MotionSearch) -> Tensor:
-        """Frame `index`'s vectors as an encoder finds them in what it decoded of the frame before.
+    def motion(
+        self, index: int, reference: Reference, qp: Tensor, motion: MotionSearch
+    ) -> tuple[Tensor, LastWord]:
+        """Frame `index`'s vectors as an encoder finds them in what it decoded of the frame before, and its
+        last word on them.
 
         qp: [batch or 1, ...]; the first of each picture counts.
         """
@@ -151,7 +154,8 @@ class Batch:
         current, proposed = self.y[:, index], self.proposed[:, index - 1]
         qps = qp.flatten(1)[:, 0].expand(len(luma)).tolist()
         samples = zip(luma, current, proposed, previous, qps, strict=True)
-        return torch.from_numpy(np.stack([motion.search(*sample) for sample in samples]))
+        found = [motion.search(*sample) for sample in samples]
+        return torch.from_numpy(np.stack([picture.vectors for picture in found])), LastWord(found)
 
 
 class Sampler:

@@ -11,16 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bitstream_spec import FrameType
 from nvc.entropy.tables import laplace_tables
 from nvc.errors import ModelError
-from nvc.frame_coder import encoder_ports
 from nvc.model_store import write_model
-from nvc.models.codec import Codec, Ports
+from nvc.models.codec import Codec
 from nvc.models.config import CONFIGS, CodecConfig
 from nvc.models.exact import count_macs, exact_arithmetic, make_exact
 from nvc.models.picture_coder import Picture
-from nvc.models.quantiser import N_SCALES, Bank, EncoderPort, scale_table
+from nvc.models.quantiser import N_TABLES, Bank, EncoderPort, scale_table
 from nvc.motion_search import MotionSearch
 from nvc.training.checkpoint import read_checkpoint, set_parameters
 from nvc.training.data import Cache, Sampler
@@ -31,10 +29,8 @@ CALIBRATION_ROUNDS = 6
 COUNTED_SIZES = 256
 
 
-def code_clips(
-    codec: Codec, cache: Cache, crop: int, rounds: int, batch: int = 2
-) -> Iterator[Ports[EncoderPort]]:
-    """Code training clips at every few qp, over short chains; yields what each frame's ports hold."""
+def code_clips(codec: Codec, cache: Cache, crop: int, rounds: int, batch: int = 2) -> Iterator[EncoderPort]:
+    """Code training clips at every few qp, over short chains; yields what each frame's port holds."""
     motion = MotionSearch()
     sampler = iter(Sampler(cache, crop, CALIBRATION_FRAMES, batch, seed=99))
     for qp_value in CALIBRATION_QPS * rounds:
@@ -43,26 +39,24 @@ def code_clips(
         planes = [torch.from_numpy(p).float() - 128 for p in (sample.y, sample.u, sample.v)]
         qp = torch.full((b, 1, 1), qp_value)
         for index in range(n):
+            port = EncoderPort()
             x: Picture = (planes[0][:, index], planes[1][:, index], planes[2][:, index])
             if index == 0:
-                ports = encoder_ports(FrameType.I)
-                reference = codec.code_intra(x, (b, height, width), qp, ports)
+                reference = codec.code_intra(x, (b, height, width), qp, port)
             else:
-                ports = encoder_ports(FrameType.P)
-                found = sample.vectors(index, reference, qp, motion)
-                vectors = codec.code_vectors(found, reference, qp, ports)
-                reference = codec.code_inter(x, vectors, reference, qp, ports)
-            yield ports
+                found, decide = sample.motion(index, reference, qp, motion)
+                vectors = codec.code_vectors(found, reference, qp, port, decide)
+                reference = codec.code_inter(x, vectors, reference, qp, port)
+            yield port
 
 
-def count_symbols(frames: Iterable[Ports[EncoderPort]]) -> npt.NDArray[np.int64]:
+def count_symbols(frames: Iterable[EncoderPort]) -> npt.NDArray[np.int64]:
     """How often symbols of each magnitude are coded with each table row; [n_rows, COUNTED_SIZES]."""
-    counts = np.zeros((len(Bank) * N_SCALES, COUNTED_SIZES), np.int64)
-    for ports in frames:
-        for port in (ports.hyper, ports.latent, ports.motion):
-            for symbols, rows in port.groups:
-                sizes = symbols.abs().clamp(max=COUNTED_SIZES - 1)
-                np.add.at(counts, (rows.numpy(), sizes.numpy()), 1)
+    counts = np.zeros((N_TABLES, COUNTED_SIZES), np.int64)
+    for port in frames:
+        for symbols, rows in port.groups:
+            sizes = symbols.abs().clamp(max=COUNTED_SIZES - 1)
+            np.add.at(counts, (rows.numpy(), sizes.numpy()), 1)
     return counts
 
 
@@ -80,14 +74,14 @@ def decode_kmac_per_pixel(config: CodecConfig) -> tuple[float, float]:
         return sum(n for name, n in counts.items() if "analysis" not in name) / side**2 / 1000
 
     with torch.no_grad():
-        reference = codec.code_intra(x, (1, side, side), qp, encoder_ports(FrameType.I))
+        reference = codec.code_intra(x, (1, side, side), qp, EncoderPort())
     vectors = torch.zeros(1, side // 8, side // 8, 2)
-    intra = total(lambda c: void(c.code_intra(x, (1, side, side), qp, encoder_ports(FrameType.I))))
+    intra = total(lambda c: void(c.code_intra(x, (1, side, side), qp, EncoderPort())))
 
     def code_inter(codec: Codec) -> None:
-        ports = encoder_ports(FrameType.P)
-        decoded = codec.code_vectors(vectors, reference, qp, ports)
-        codec.code_inter(x, decoded, reference, qp, ports)
+        port = EncoderPort()
+        decoded = codec.code_vectors(vectors, reference, qp, port)
+        codec.code_inter(x, decoded, reference, qp, port)
 
     inter = total(code_inter)
     return intra, inter

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from nvc.gop import qp_offset
-from nvc.models.codec import Codec, Ports
+from nvc.models.codec import Codec
 from nvc.models.config import CONFIGS, N_QP
 from nvc.models.picture_coder import Picture, Reference
-from nvc.models.quantiser import Port, TrainingPort
+from nvc.models.quantiser import TrainingPort
 from nvc.motion_search import MotionSearch
 from nvc.training.checkpoint import read_checkpoint, read_start, save_checkpoint, set_parameters
 from nvc.training.data import Batch, Cache, Sampler, prefetch
@@ -239,37 +239,30 @@ class Trainer:
             frame_qp = (qp + qp_offset(index)).clamp(0, N_QP - 1)
             x: Picture = (planes[0][:, index], planes[1][:, index], planes[2][:, index])
             trained = index > 0 or n == 1 or trains_intra
-            ports = Ports(
-                TrainingPort(stage.quantiser),
-                TrainingPort(stage.quantiser, stage.thrift),
-                TrainingPort(stage.quantiser),
-            )
+            port = TrainingPort(stage.quantiser, stage.thrift)
             with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
                 predicted: Picture | None = None
                 if reference is None:
-                    reference = self.codec.code_intra(x, (b, height, width), frame_qp, ports)
+                    reference = self.codec.code_intra(x, (b, height, width), frame_qp, port)
                 else:
                     if n_yielded % stage.window == 0:
                         reference = detach(reference)
-                    found = batch.vectors(index, reference, frame_qp, self.motion).to(self.device)
-                    vectors = self.codec.code_vectors(found, reference, frame_qp[:, :1, :1], ports)
+                    found, decide = batch.motion(index, reference, frame_qp, self.motion)
+                    found, qp_of_motion = found.to(self.device), frame_qp[:, :1, :1]
+                    vectors = self.codec.code_vectors(found, reference, qp_of_motion, port, decide)
                     prediction = self.codec.predict(reference, vectors)
                     predicted = prediction.picture
-                    reference = self.codec.code_predicted(x, prediction, vectors, frame_qp, ports)
+                    reference = self.codec.code_predicted(x, prediction, vectors, frame_qp, port)
             if trained:
                 n_yielded += 1
-                cost = self._cost(x, reference.picture, predicted, frame_qp, ports)
+                cost = self._cost(x, reference.picture, predicted, frame_qp, port)
                 yield cost, luma_psnr_db(x, reference.picture)
 
     def _cost(
-        self, x: Picture, decoded: Picture, predicted: Picture | None, qp: Tensor, ports: Ports[Port]
+        self, x: Picture, decoded: Picture, predicted: Picture | None, qp: Tensor, port: TrainingPort
     ) -> FrameCost:
         n_pixels = x[0].shape[1] * x[0].shape[2]
-        bpp = {}
-        for name in ("hyper", "latent", "motion"):
-            port = getattr(ports, name)
-            if port.bits:
-                bpp[name] = torch.stack(port.bits).sum(0) / n_pixels
+        bpp = {bank.name.lower(): bits / n_pixels for bank, bits in port.bits.items()}
         lambdas = self.lambdas[qp]
         distortion = block_distortion(x, decoded, lambdas).mean((1, 2))
         if predicted is None:

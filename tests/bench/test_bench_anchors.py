@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import ctypes
+import os
 from pathlib import Path
 
 import av
@@ -44,7 +45,9 @@ def test_odd_sizes(name: str, width: int, height: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("codec", ALL, ids=lambda codec: codec.name)
 def test_low_delay_gives_packets_in_display_order(codec: FfmpegCodec, clip: Clip) -> None:
+    priority = os.sched_getscheduler(0)
     packets = codec._encode(clip, codec._options(codec.qps[2], -1))
+    assert os.sched_getscheduler(0) == priority
     order = [pts for pts, _ in packets]
     assert sorted(order) == list(range(clip.n_frames))
     if codec.protocol == "ld":

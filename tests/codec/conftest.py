@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bitstream_spec import FrameType
 from nvc.entropy.tables import laplace_tables
-from nvc.frame_coder import encoder_ports
 from nvc.model_store import Model, load_model, write_model
 from nvc.models.codec import Codec
 from nvc.models.config import CodecConfig
 from nvc.models.exact import make_exact
-from nvc.models.quantiser import Bank, scale_table
+from nvc.models.quantiser import Bank, EncoderPort, scale_table
 
 TABLES = laplace_tables(scale_table() * len(Bank))
 SMALL = CodecConfig("small", 384, 16, 16, 1, 1, 1, 1, 4, 16)
@@ -27,11 +25,11 @@ def run_codec(codec: Codec) -> None:
     u, v = y[:, ::2, ::2] * 0.3, y[:, 1::2, ::2] * 0.2
     for qp_value in (0, 30, 63):
         qp = torch.full((1, 1, 1), qp_value)
-        reference = codec.code_intra((y, u, v), (1, 64, 96), qp, encoder_ports(FrameType.I))
+        reference = codec.code_intra((y, u, v), (1, 64, 96), qp, EncoderPort())
         vectors = torch.randn(1, 8, 12, 2, generator=generator).mul(8).round()
-        ports = encoder_ports(FrameType.P)
-        vectors = codec.code_vectors(vectors, reference, qp, ports)
-        codec.code_inter((y, u, v), vectors, reference, qp, ports)
+        port = EncoderPort()
+        vectors = codec.code_vectors(vectors, reference, qp, port)
+        codec.code_inter((y, u, v), vectors, reference, qp, port)
 
 
 def perturb(codec: Codec) -> None:

@@ -18,6 +18,7 @@ from nvc.model_store import load_model
 from nvc.models.block_modes import BlockModes, Modes, mode_of_symbol, mode_symbol
 from nvc.models.block_split import N_SPLITS, BlockSplit
 from nvc.models.transform import PictureTransform, coefficient_frequencies
+from nvc.motion_search import FoundMotion
 
 WIDTH, HEIGHT = 160, 96
 TRANSFORM = PictureTransform()
@@ -102,8 +103,8 @@ def coded(name: str) -> tuple[list[tuple[FramePacket, Frame]], Modes]:
     encoder = FrameCoder(load_model(name), WIDTH, HEIGHT)
     frames = []
     for frame, frame_type in zip(clip, (FrameType.I, FrameType.P), strict=True):
-        vectors = np.zeros((HEIGHT // 8, WIDTH // 8, 2), np.float32)
-        packet, shown = encoder.encode(frame, frame_type, 14, None if frame.pts == 0 else vectors)
+        still = FoundMotion(np.zeros((HEIGHT // 8, WIDTH // 8, 2), np.float32))
+        packet, shown = encoder.encode(frame, frame_type, 14, None if frame.pts == 0 else still)
         frames.append((packet, shown[-1]))
     assert encoder.state is not None
     return frames, encoder.state.references[0].modes

@@ -27,6 +27,7 @@ from nvc.models.layers import (
     ProductLayer,
     product_layers,
 )
+from nvc.motion_search import FoundMotion
 
 # No arithmetic at all.
 MOVES = """
@@ -68,9 +69,9 @@ LAYERS = (Layer(qp_offset=15), Layer())
 def code_two_frames(model: Model) -> tuple[list[FramePacket], list[Frame]]:
     frames = natural_clip(80, 48, 2, seed=3)
     coder = FrameCoder(model, 80, 48, layers=LAYERS)
-    vectors = np.full((6, 10, 2), 7.0, np.float32)
+    motion = FoundMotion(np.full((6, 10, 2), 7.0, np.float32))
     first = coder.encode(frames[0], FrameType.I, 20)
-    second = coder.encode(frames[1], FrameType.P, 24, vectors)
+    second = coder.encode(frames[1], FrameType.P, 24, motion)
     return [first[0], second[0]], [first[1][-1], second[1][-1]]
 
 

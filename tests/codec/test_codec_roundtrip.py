@@ -13,12 +13,14 @@ from bitstream_spec import CorruptStream, StreamHeader, Substream
 from nvc.config import EncoderConfig
 from nvc.decoder import Decoder
 from nvc.encoder import EncodedFrame, Encoder
+from nvc.entropy.tables import laplace_tables
 from nvc.errors import ConfigError, DecodeError, ModelError
 from nvc.frame_coder import FrameCoder
 from nvc.frames import Frame
 from nvc.media.synthetic import natural_clip
 from nvc.metrics import psnr_yuv_db
-from nvc.model_store import load_model
+from nvc.model_store import Model, load_model, write_model
+from nvc.models.quantiser import scale_table
 from nvc.rate.control import ConstantQp
 
 
@@ -150,6 +152,12 @@ def test_damaged_weights_are_refused(speaking_weights: Path, tmp_path: Path) -> 
         path.write_bytes(damaged)
         with pytest.raises(ModelError):
             load_model(str(path))
+
+
+def test_weights_with_other_tables_are_refused(speaking_model: Model, tmp_path: Path) -> None:
+    path = write_model(speaking_model.codec, laplace_tables(scale_table()), {"data": "none"}, tmp_path)
+    with pytest.raises(ModelError, match="64 entropy tables, where this version of nvc uses 320"):
+        load_model(str(path))
 
 
 @pytest.mark.parametrize(

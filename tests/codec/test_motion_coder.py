@@ -10,8 +10,15 @@ from torch import Tensor
 
 from nvc.model_store import Model
 from nvc.models.exact import exact_arithmetic
-from nvc.models.motion_coder import VECTOR_MAX, passes, ranked
-from nvc.models.quantiser import Bank, DecoderPort, EncoderPort
+from nvc.models.motion_coder import (
+    VECTOR_MAX,
+    Expected,
+    passes,
+    rank_of_symbol,
+    ranked,
+    symbol_of_rank,
+)
+from nvc.models.quantiser import DecoderPort, EncoderPort
 
 few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -29,13 +36,13 @@ def test_passes_bring_each_vector_once_and_after_its_neighbours(rows: int, colum
 
 def code(model: Model, vectors: Tensor, previous: Tensor, qp: int) -> tuple[Tensor, Tensor, int]:
     """What encoder and decoder have of vectors, and the bytes they took."""
-    port = EncoderPort(Bank.MOTION)
+    port = EncoderPort()
     place = torch.full((1, 1, 1), qp)
     with exact_arithmetic():
         encoded = model.codec.motion(vectors, previous, place, port)
         payload = model.coder.encode(port.groups)
         decoder = model.coder.decoder(payload)
-        decoded = model.codec.motion(None, previous, place, DecoderPort(decoder, Bank.MOTION))
+        decoded = model.codec.motion(None, previous, place, DecoderPort(decoder))
     return encoded, decoded, len(payload)
 
 
@@ -84,3 +91,38 @@ def test_candidates_come_by_their_distance_and_once() -> None:
     sorted_vectors, rank = ranked(vectors)
     assert sorted_vectors[0, 0, :, 0].tolist() == [1, 1, 0, 0, 9]
     assert rank[0, 0].tolist() == [0, -1, 1, -1, 2]
+
+
+def test_ranks_come_back_from_their_symbols() -> None:
+    ranks = torch.arange(-1, 5)
+    symbols = symbol_of_rank(ranks)
+    assert torch.equal(rank_of_symbol(symbols), ranks)
+    assert len(set(symbols.tolist())) == len(ranks)
+    assert rank_of_symbol(torch.tensor([-99.0, 99.0])).tolist() == [3, 4]
+
+
+def test_expected_bits_are_about_those_of_the_payload() -> None:
+    from nvc.model_store import load_model
+
+    model = load_model("tiny")
+    spent = 0.0
+
+    def note(here: Tensor, own: Tensor, expected: Expected) -> Tensor:
+        nonlocal spent
+        spent += float(expected.bits(own[:, :, None]).sum())
+        return own
+
+    vectors, still = field(24, 32, 7, 20.0), torch.zeros(1, 24, 32, 2)
+    port = EncoderPort()
+    with torch.no_grad(), exact_arithmetic():
+        model.codec.motion(vectors, still, torch.full((1, 1, 1), 20), port, note)
+    assert spent / 8 == pytest.approx(len(model.coder.encode(port.groups)), rel=0.1)
+
+
+def test_a_decision_has_the_last_word(speaking_model: Model) -> None:
+    wild, still = field(9, 7, 3, 20.0), torch.zeros(1, 9, 7, 2)
+    with torch.no_grad(), exact_arithmetic():
+        decided = speaking_model.codec.motion(
+            wild, still, torch.full((1, 1, 1), 30), EncoderPort(), lambda here, own, expected: own * 0 + 5
+        )
+    assert (decided == 5).all()

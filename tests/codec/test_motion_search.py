@@ -8,10 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from torch import Tensor
 
+from nvc.config import EncoderConfig
+from nvc.encoder import Encoder
 from nvc.media.synthetic import natural_clip
+from nvc.models.motion_coder import Expected
 from nvc.models.warp import GRID, VECTOR_UNIT, warp_plane
-from nvc.motion_search import MotionSearch
+from nvc.motion_search import FoundMotion, LastWord, MotionSearch
 
 Plane = npt.NDArray[np.uint8]
 
@@ -36,7 +40,7 @@ def texture() -> Plane:
 def found(search: MotionSearch, before: Plane, current: Plane, qp: float = 20) -> npt.NDArray[np.float32]:
     """Vectors in luma pixels."""
     proposed = search.propose(before, current)
-    return search.search(before, current, proposed, np.zeros_like(proposed), qp) / VECTOR_UNIT
+    return search.search(before, current, proposed, np.zeros_like(proposed), qp).vectors / VECTOR_UNIT
 
 
 def predicted(before: Plane, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -96,3 +100,56 @@ def test_vectors_are_fewer_where_bits_are_dear() -> None:
 def test_small_pictures_have_no_motion() -> None:
     plane = np.zeros((16, 16), np.uint8)
     assert not found(MotionSearch(), plane, plane).any()
+
+
+def decided(
+    found: FoundMotion, offered: list[tuple[float, float]], bits: list[float]
+) -> npt.NDArray[np.float32]:
+    """What the last word makes of vectors, all at once, that have these candidates at these prices."""
+
+    class Priced(Expected):
+        def bits(self, vectors: Tensor) -> Tensor:
+            costs = torch.full(vectors.shape[:3], 20.0)
+            for candidate, price in zip(offered, bits, strict=True):
+                costs[(vectors == torch.tensor(candidate)).all(-1)] = price
+            return costs
+
+    rows, columns, _ = found.vectors.shape
+    own = torch.from_numpy(found.vectors).view(1, rows * columns, 2)
+    candidates = torch.tensor(offered).expand(1, rows * columns, -1, -1)
+    expected = Priced(candidates, torch.zeros(0), torch.zeros(0), torch.zeros(0))
+    return LastWord([found])(torch.arange(rows * columns), own, expected)[0].numpy()
+
+
+def test_the_last_word_is_the_cheapest_of_bits_and_errors() -> None:
+    before = texture()
+    current = np.roll(before, (2, -3), (0, 1))
+    search = MotionSearch()
+    found = search.search(
+        before, current, search.propose(before, current), np.zeros((12, 20, 2), np.float32), 20
+    )
+    right, wrong = (12.0, -8.0), (-20.0, 4.0)
+    inner = np.zeros((12, 20), bool)
+    inner[2:-2, 2:-2] = True
+    for prices in ([1.0, 9.0], [9.0, 1.0]):  # no price makes up for the wrong picture
+        assert (decided(found, [right, wrong], prices)[inner.ravel()] == right).all()
+    near = (12.0, -7.0)  # but a quarter of a pixel is not worth everything
+    assert (decided(found, [right, near], [1.0, 1000.0])[inner.ravel()] == right).all()
+    assert (decided(found, [right, near], [1000.0, 1.0])[inner.ravel()] == near).mean() > 0.9
+    assert np.array_equal(decided(FoundMotion(found.vectors), [wrong], [0.0]), found.vectors.reshape(-1, 2))
+
+
+def test_a_decided_stream_is_smaller_at_equal_quality() -> None:
+    clip = natural_clip(160, 96, 6, seed=9)
+
+    def coded(last_word: bool) -> tuple[int, float]:
+        encoder = Encoder(EncoderConfig(model="s", qp=30, scene_cut=False, threads=1), 160, 96)
+        if not last_word:
+            search = encoder._motion.search
+            encoder._motion.search = lambda *a: FoundMotion(search(*a).vectors)  # type: ignore[method-assign]
+        frames = [encoder.encode(frame) for frame in clip][1:]
+        return sum(f.result.size_bytes for f in frames), float(np.mean([f.result.psnr_db for f in frames]))
+
+    (with_bytes, with_psnr_db), (without_bytes, without_psnr_db) = coded(True), coded(False)
+    per_db = 2 ** (1 / 3)  # a decibel more takes less than that
+    assert with_bytes * per_db ** (without_psnr_db - with_psnr_db) < without_bytes

@@ -25,6 +25,7 @@ from nvc.media.synthetic import natural_clip
 from nvc.metrics import plane_psnr_db
 from nvc.model_store import Model
 from nvc.models.quantiser import scale_table
+from nvc.motion_search import FoundMotion
 from nvc.quality_map import Offsets, build_map, clip_qps, parse_map
 from nvc.roi import TEXTURE_INERTIA, TEXTURE_TILE, QualityMapper, Tiles, texture_offsets
 
@@ -81,11 +82,11 @@ def test_qps_stay_in_range() -> None:
 
 def code(model: Model, maps: list[Offsets | None]) -> tuple[list[FramePacket], list[Frame]]:
     coder = FrameCoder(model, 80, 48)
-    vectors = np.full((6, 10, 2), 7.0, np.float32)
+    motion = FoundMotion(np.full((6, 10, 2), 7.0, np.float32))
     packets, frames = [], []
     for index, frame in enumerate(natural_clip(80, 48, len(maps), seed=3)):
         kind = FrameType.P if index else FrameType.I
-        coded = coder.encode(frame, kind, 30, vectors if index else None, offsets=maps[index])
+        coded = coder.encode(frame, kind, 30, motion if index else None, offsets=maps[index])
         packets.append(coded[0])
         frames.append(coded[1][-1])
     return packets, frames
