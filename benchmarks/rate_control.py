@@ -118,15 +118,14 @@ def plot(curves: dict[str, list[FrameReport]], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, (above, below) = plt.subplots(2, 1, figsize=(11, 7), sharex=True)
+    figure, (above, below) = plt.subplots(2, 1, figsize=(13, 7), sharex=True, layout="constrained")
     for label, frames in curves.items():
         above.plot(list(base_qps(frames)), label=label)
         below.plot([psnr_yuv_db(f.psnr_db) for f in frames if f.psnr_db], label=label)
     above.set_ylabel("qp less the cascade")
     below.set_ylabel("PSNR (6 Y + U + V) / 8, dB")
     below.set_xlabel("frame")
-    above.legend()
-    figure.tight_layout()
+    figure.legend(*above.get_legend_handles_labels(), loc="outside right upper")
     figure.savefig(path, dpi=80)
 
 
