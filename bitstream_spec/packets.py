@@ -77,7 +77,6 @@ class FramePacket:
     pts: int
     duration: int
     qp: int
-    reset_reference: bool
     checksums: tuple[int, ...]
     layers: tuple[Substream, ...]
     quality_map: Substream | None = None

@@ -328,8 +328,8 @@ class StreamReader(Iterator[Item]):
             if not more:
                 break
             head += more
-        check = self._read(2)
-        if len(check) < 2:
+        check = self._read(1)
+        if not check:
             raise TruncatedStream(f"{where}: the stream ends within its header")
         try:
             return sections.parse_unit_header(head + check, where)

@@ -1,4 +1,4 @@
-"""The bytes of each structure as construct declarations, the mirror of FORMAT.md, version 2.
+"""The bytes of each structure as construct declarations, the mirror of FORMAT.md, version 3.
 
 Only sizes and order are said here; `header` and `packets` check values, `sections` joins the two. All
 numbers are little-endian. Use `parse`, never a declaration's own parse(): construct
@@ -18,12 +18,15 @@ from construct import (
     BitsInteger,
     BitStruct,
     Bytes,
+    Computed,
     Const,
     Construct,
     ConstructError,
+    Container,
     ExprValidator,
     GreedyBytes,
     If,
+    IfThenElse,
     Int8sl,
     Int8ul,
     Int16ul,
@@ -48,8 +51,8 @@ from bitstream_spec.errors import CorruptStream, StreamError
 
 T = TypeVar("T")
 
-FORMAT_VERSION: Final = 2
-FIRST_FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
+FIRST_FORMAT_VERSION: Final = 3
 MAGIC: Final = b"\x89NVC\r\n\x1a\n"
 TAIL_MAGIC: Final = b"NVCE"
 NO_TIME: Final = -(2**63)
@@ -65,6 +68,11 @@ IGNORABLE: Final = 0x80
 def _bounded(integer: Construct, lowest: int, highest: int) -> Construct:
     # A count is refused before Array loops over it.
     return ExprValidator(integer, lambda value, _: lowest <= value <= highest)
+
+
+def no_extras(n_layers: int) -> Container:
+    """What the extras of a frame say by being absent, in a stream of `n_layers`."""
+    return Container(reserved=0, has_quality_map=0, has_duration=0, has_delay=0, n_upper_layers=n_layers - 1)
 
 
 RATIONAL = Struct("numerator" / VarInt, "denominator" / VarInt)
@@ -131,21 +139,23 @@ GOP = Struct(
 )
 
 FRAME_HEADER = Struct(
-    "coding"
-    / BitStruct(
-        "reserved" / BitsInteger(1),
-        "has_quality_map" / BitsInteger(1),
-        "has_duration" / BitsInteger(1),
-        "has_delay" / BitsInteger(1),
-        "n_upper_layers" / BitsInteger(2),
-        "reset_reference" / BitsInteger(1),
-        "frame_type" / BitsInteger(1),
+    "coding" / BitStruct("has_extras" / BitsInteger(1), "frame_type" / BitsInteger(1), "qp" / BitsInteger(6)),
+    "extras"
+    / IfThenElse(
+        this.coding.has_extras == 1,
+        BitStruct(
+            "reserved" / BitsInteger(3),
+            "has_quality_map" / BitsInteger(1),
+            "has_duration" / BitsInteger(1),
+            "has_delay" / BitsInteger(1),
+            "n_upper_layers" / BitsInteger(2),
+        ),
+        Computed(lambda context: no_extras(context._params.n_layers)),
     ),
-    "qp" / Int8ul,
-    "delay" / If(this.coding.has_delay == 1, ZigZag),
-    "duration" / If(this.coding.has_duration == 1, VarInt),
+    "delay" / If(this.extras.has_delay == 1, ZigZag),
+    "duration" / If(this.extras.has_duration == 1, VarInt),
     "checksums" / Array(this._params.n_layers, Int16ul),
-    "lengths" / Array(this.coding.has_quality_map + this.coding.n_upper_layers, VarInt),
+    "lengths" / Array(this.extras.has_quality_map + this.extras.n_upper_layers, VarInt),
     "size" / Tell,
 )
 
@@ -176,7 +186,7 @@ MIN_GOP_LENGTH: Final = 1 + 1 + 1 + 1 + 1 + CRC_LENGTH
 MAX_GOP_LENGTH: Final = 5 + 5 + 9 + 5 + 1 + CRC_LENGTH
 """What writers use: variable-length integers of 32 bits, and of 63 bits with the sign."""
 PREAMBLE_LENGTH: Final = int(PREAMBLE.sizeof())
-MIN_UNIT_HEADER_LENGTH: Final = 4
+MIN_UNIT_HEADER_LENGTH: Final = 3
 MAX_UNIT_LENGTH: Final = 2**28 - 1
 MAX_LENGTH_BYTES: Final = 4
 """Most bytes of the variable-length integer that is a unit's length."""
@@ -216,16 +226,19 @@ def unseal(data: bytes, where: str) -> bytes:
     return content
 
 
+def seal_header(data: bytes) -> bytes:
+    """Append the high byte of a CRC-32 of a unit's kind and length; any one byte that changed is noticed."""
+    return data + bytes((zlib.crc32(data) >> 24,))
+
+
 def seal_short(data: bytes) -> bytes:
     """Append a CRC-16: of what stands in every frame, where four bytes would be felt."""
     return data + binascii.crc_hqx(data, 0xFFFF).to_bytes(SHORT_CRC_LENGTH, "little")
 
 
-def unseal_unit_header(data: bytes, where: str) -> bytes:
-    """Check and remove the CRC-16 of a unit header."""
-    if seal_short(data[:-2]) != data:
-        raise CorruptStream(f"{where}: checksum of its header differs, the bytes were damaged")
-    return data[:-2]
+def is_sealed_short(data: bytes) -> bool:
+    """Whether `data` ends with the CRC-16 of what is before it."""
+    return len(data) >= SHORT_CRC_LENGTH and seal_short(data[:-SHORT_CRC_LENGTH]) == data
 
 
 def _reason(error: Exception) -> str:

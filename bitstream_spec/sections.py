@@ -148,7 +148,7 @@ def build_unit_header(kind: int, length: int) -> bytes:
     """Build the header of a unit with a body of `length` bytes."""
     if length > schema.MAX_UNIT_LENGTH:
         raise ValueError(f"invalid unit length {length} (expected up to {schema.MAX_UNIT_LENGTH})")
-    return schema.seal_short(schema.build(schema.UNIT_HEADER, {"kind": kind, "length": length}))
+    return schema.seal_header(schema.build(schema.UNIT_HEADER, {"kind": kind, "length": length}))
 
 
 def parse_unit_header(data: bytes, where: str) -> tuple[int, int]:
@@ -157,7 +157,9 @@ def parse_unit_header(data: bytes, where: str) -> tuple[int, int]:
     def convert(fields: Any) -> tuple[int, int]:
         return int(fields.kind), int(fields.length)
 
-    return schema.parse(schema.UNIT_HEADER, schema.unseal_unit_header(data, where), where, convert)
+    if schema.seal_header(data[:-1]) != data:
+        raise CorruptStream(f"{where}: checksum of its header differs, the bytes were damaged")
+    return schema.parse(schema.UNIT_HEADER, data[:-1], where, convert)
 
 
 def build_gop(gop: GopHeader) -> bytes:
@@ -178,27 +180,27 @@ def parse_gop(body: bytes, where: str) -> GopHeader:
 
 def build_frame(packet: FramePacket, expected_pts: int, expected_duration: int) -> bytes:
     """Build the body of a frame unit; a frame that is when and as long as expected does not say so."""
-    delay = packet.pts - expected_pts
+    delay, n_layers = packet.pts - expected_pts, len(packet.checksums)
+    extras = {
+        "reserved": 0,
+        "has_quality_map": int(packet.quality_map is not None),
+        "has_duration": int(packet.duration != expected_duration),
+        "has_delay": int(delay != 0),
+        "n_upper_layers": len(packet.layers) - 1,
+    }
+    has_extras = int(extras != schema.no_extras(n_layers))
     fields = {
-        "coding": {
-            "reserved": 0,
-            "has_quality_map": int(packet.quality_map is not None),
-            "has_duration": int(packet.duration != expected_duration),
-            "has_delay": int(delay != 0),
-            "n_upper_layers": len(packet.layers) - 1,
-            "reset_reference": int(packet.reset_reference),
-            "frame_type": packet.frame_type,
-        },
-        "qp": packet.qp,
+        "coding": {"has_extras": has_extras, "frame_type": packet.frame_type, "qp": packet.qp},
+        "extras": extras,
         "delay": delay,
         "duration": packet.duration,
         "checksums": packet.checksums,
         "lengths": [len(part.payload) for part in packet.substreams[:-1]],
     }
-    header = schema.build(schema.FRAME_HEADER, fields, n_layers=len(packet.checksums))
+    header = schema.build(schema.FRAME_HEADER, fields, n_layers=n_layers)
     quality_map = packet.quality_map.payload if packet.quality_map else b""
     base, *upper = (part.payload for part in packet.layers)
-    return b"".join((schema.seal(header + quality_map + base), *map(schema.seal_short, upper)))
+    return b"".join(map(schema.seal_short, (header + quality_map + base, *upper)))
 
 
 def frame_unit_bytes(packet: FramePacket) -> int:
@@ -218,33 +220,34 @@ def parse_frame(
     """
 
     def convert(fields: Any) -> FramePacket:
-        coding = fields.coding
-        n_crc_bytes = schema.CRC_LENGTH + schema.SHORT_CRC_LENGTH * coding.n_upper_layers
+        coding, extras = fields.coding, fields.extras
+        n_crc_bytes = schema.SHORT_CRC_LENGTH * (1 + extras.n_upper_layers)
         rest = len(body) - fields.size - sum(fields.lengths) - n_crc_bytes
         if rest < 0:
             raise CorruptStream(
                 f"{where}: header and substreams are longer than the unit of {len(body)} bytes"
             )
         lengths = [*fields.lengths, rest]
-        base_end = fields.size + sum(lengths[: 1 + coding.has_quality_map])
-        schema.unseal(body[: base_end + schema.CRC_LENGTH], where)
-        if coding.reserved:
+        base_end = fields.size + sum(lengths[: 1 + extras.has_quality_map])
+        if not schema.is_sealed_short(body[: base_end + schema.SHORT_CRC_LENGTH]):
+            raise CorruptStream(f"{where}: checksum differs, the bytes were damaged")
+        if extras.reserved:
             raise UnsupportedStream(f"{where}: a reserved bit is set; a newer nvc may read this stream")
         quality_map = None
-        if coding.has_quality_map:
+        if extras.has_quality_map:
             quality_map = Substream(body[fields.size : fields.size + lengths.pop(0)])
         layers = [Substream(body[base_end - lengths[0] : base_end])]
-        start = base_end + schema.CRC_LENGTH
+        start = base_end + schema.SHORT_CRC_LENGTH
         for length in lengths[1:]:
-            payload, end = body[start : start + length], start + length + schema.SHORT_CRC_LENGTH
-            layers.append(Substream(payload, schema.seal_short(payload) == body[start:end]))
+            end = start + length + schema.SHORT_CRC_LENGTH
+            is_intact = schema.is_sealed_short(body[start:end])
+            layers.append(Substream(body[start : start + length], is_intact))
             start = end
         return FramePacket(
             frame_type=FrameType(coding.frame_type),
-            pts=expected_pts + (fields.delay if coding.has_delay else 0),
-            duration=fields.duration if coding.has_duration else expected_duration,
-            qp=fields.qp,
-            reset_reference=bool(coding.reset_reference),
+            pts=expected_pts + (fields.delay if extras.has_delay else 0),
+            duration=fields.duration if extras.has_duration else expected_duration,
+            qp=coding.qp,
             checksums=tuple(fields.checksums),
             layers=tuple(layers),
             quality_map=quality_map,

@@ -107,7 +107,6 @@ class FrameCoder:
             pts=frame.pts,
             duration=frame.duration,
             qp=qp,
-            reset_reference=frame_type is FrameType.I,
             checksums=tuple(reconstruction.checksum() for reconstruction in reconstructions),
             layers=tuple(Substream(payload) for payload in payloads),
             quality_map=quality_map,

@@ -55,7 +55,7 @@ class Bits:
     # Medians of nine held-out training clips at base qp 20 to 44 (7 to 15 by clip). Only a start: levels
     # are learnt, and slopes matter for short steps alone.
     QP_PER_HALVING = np.array([10.0, 10.0, 10.0, 10.0, 10.0])
-    HEADER_BITS = np.array([400.0, 256.0, 256.0, 256.0, 256.0])
+    HEADER_BITS = np.array([200.0, 104.0, 104.0, 104.0, 104.0])
     FIRST_LEVELS = np.array([1.8, -2.2, -1.3, -1.5, -0.8])  # log2 of bits per pixel at base qp 0
     LEAST_BITS = 32.0
 

@@ -75,12 +75,12 @@ def refused(kind: type[StreamError], message: str, data: bytes, limits: Limits |
         (CorruptStream, "not an nvc stream", b"x"),
         (
             UnsupportedStream,
-            "format version 3, this nvc reads up to 2; upgrade",
-            schema.MAGIC + b"\3\0" + bytes(4),
+            "format version 4, this nvc reads up to 3; upgrade",
+            schema.MAGIC + b"\4\0" + bytes(4),
         ),
         (UnsupportedStream, "version 1, which no released nvc wrote", schema.MAGIC + b"\1\0" + bytes(4)),
         (CorruptStream, "version 0", schema.MAGIC + bytes(6)),
-        (CorruptStream, "no room for a checksum|checksum differs", schema.MAGIC + b"\2\0" + bytes(4)),
+        (CorruptStream, "no room for a checksum|checksum differs", schema.MAGIC + b"\3\0" + bytes(4)),
         (UnsupportedStream, "reserved flags 0x02", patched_header(0, b"\x02\x00")),
         (CorruptStream, "model_name", patched_header(11, b"../x")),
         (CorruptStream, "invalid width 0", patched_header(15, b"\0\0")),
@@ -109,7 +109,7 @@ def test_unused_flags_are_ignored() -> None:
 
 def test_bytes_left_in_the_header() -> None:
     body = HEADER_BYTES[schema.PREAMBLE_LENGTH : -4] + b"more"
-    start = schema.MAGIC + b"\2\0" + (len(body) + 4).to_bytes(4, "little")
+    start = schema.MAGIC + b"\3\0" + (len(body) + 4).to_bytes(4, "little")
     refused(CorruptStream, "stream header", schema.seal(start + body))
 
 
@@ -120,18 +120,18 @@ def sealed_unit(kind: int, body: bytes) -> bytes:
 def patched_frame(offset: int, new: int) -> bytes:
     """An I frame of an empty layer whose header has one byte replaced and a right checksum."""
     bare = dataclasses.replace(I_FRAME, layers=(Substream(b""),), quality_map=Substream(b""))
-    data = bytearray(build_frame(bare, -512, 512)[:-4])
+    data = bytearray(build_frame(bare, -512, 512)[:-2])
     data[offset] = new
-    return GOP + sealed_unit(schema.FRAME_UNIT, bytes(data))
+    return GOP + build_unit(schema.FRAME_UNIT, schema.seal_short(bytes(data)))
 
 
 def three_layers() -> bytes:
     """An I frame with one layer more than the stream has."""
-    head = b"\x0a\x20" + bytes(4) + b"\0\0"
-    return build_unit(schema.FRAME_UNIT, schema.seal(head) + schema.seal_short(b"") * 2)
+    head = b"\xa0\x02" + bytes(4) + b"\0\0"
+    return build_unit(schema.FRAME_UNIT, schema.seal_short(head) + schema.seal_short(b"") * 2)
 
 
-# Offsets: coding 0, qp 1, checksums 2, length of the quality map 6.
+# Offsets: coding 0, extras 1, checksums 2, length of the quality map 6.
 @pytest.mark.parametrize(
     ("kind", "message", "units"),
     [
@@ -154,11 +154,10 @@ def three_layers() -> bytes:
             "pts -512 after",
             GOP + frame_unit(I_FRAME) + frame_unit(frame(FrameType.P, -512), 0),
         ),
-        (UnsupportedStream, "frame 0: a reserved bit", patched_frame(0, 0xC2)),
-        (CorruptStream, "longer than the unit of 11 bytes", patched_frame(0, 0x4A)),
+        (UnsupportedStream, "frame 0: a reserved bit", patched_frame(1, 0x30)),
+        (CorruptStream, "longer than the unit of 9 bytes", patched_frame(1, 0x11)),
         (CorruptStream, "number of layers in the frame 3", GOP + three_layers()),
-        (CorruptStream, "invalid qp 64", patched_frame(1, 64)),
-        (CorruptStream, "longer than the unit of 11 bytes", patched_frame(6, 1)),
+        (CorruptStream, "longer than the unit of 9 bytes", patched_frame(6, 1)),
         (CorruptStream, "frame 0: checksum differs", GOP + build_unit(2, bytes(20))),
         (CorruptStream, "track 1, which", build_unit(3, build_audio(AudioPacket(1, 0, 0, 0, b"")))),
         (UnsupportedStream, "reserved flags 0x02", sealed_unit(3, b"\0\2" + bytes(24))),
@@ -280,7 +279,7 @@ def test_nonsense_value(message: str, make: Callable[[], Any]) -> None:
         ("pts -512 after pts -512", (ITEMS[0], I_FRAME, frame(FrameType.P, -512))),
         (
             "1 checksums for 2 layers",
-            (ITEMS[0], FramePacket(FrameType.I, -512, 0, 0, True, (0,), (Substream(b""),))),
+            (ITEMS[0], FramePacket(FrameType.I, -512, 0, 0, (0,), (Substream(b""),))),
         ),
         ("invalid track 1", (AudioPacket(1, 0, 0, 0, b""),)),
         (

@@ -25,7 +25,7 @@ from nvc.errors import DecodeError
 from nvc.frames import Frame
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-STREAM = (GOLDEN / "v2_gops.nvc").read_bytes()
+STREAM = (GOLDEN / "v3_gops.nvc").read_bytes()
 HEADER = StreamReader(io.BytesIO(STREAM)).header
 PACKETS = [item for item in StreamReader(io.BytesIO(STREAM)) if isinstance(item, FramePacket)]
 few = settings(deadline=None, max_examples=15)

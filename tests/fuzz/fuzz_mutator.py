@@ -34,7 +34,7 @@ def take_apart(data: bytes) -> tuple[bytes, list[Unit]]:
             shift += 7
             if not byte & 0x80:
                 break
-        position += 2
+        position += 1
         body = data[position : position + length]
         units.append((kind, body if kind == schema.FRAME_UNIT else body[: -schema.CRC_LENGTH]))
         position += length
@@ -91,36 +91,37 @@ def mutate_frame(body: bytes, n_layers: int, random: Random, mutate_bytes: Mutat
         fields = schema.FRAME_HEADER.parse(head, n_layers=n_layers)
     except ConstructError:
         return mutate_bytes(body)
-    rest = (
-        len(body) - fields.size - sum(fields.lengths) - schema.CRC_LENGTH * (fields.coding.n_upper_layers + 1)
-    )
+    coding, extras = fields.coding, fields.extras
+    n_crc_bytes = schema.SHORT_CRC_LENGTH * (extras.n_upper_layers + 1)
+    rest = len(body) - fields.size - sum(fields.lengths) - n_crc_bytes
     position, payloads = fields.size, []
     for length in (*fields.lengths, max(0, rest)):
         payloads.append(body[position : position + length])
         # the quality map and the base layer share a checksum
-        shares = fields.coding.has_quality_map and len(payloads) == 1
-        position += length + (0 if shares else schema.CRC_LENGTH)
+        shares = extras.has_quality_map and len(payloads) == 1
+        position += length + (0 if shares else schema.SHORT_CRC_LENGTH)
     action = random.randrange(8)
     if action == 0:
-        fields.qp = random.randrange(66)
+        coding.qp = random.randrange(64)
     elif action == 1:
-        fields.coding.frame_type = random.randrange(2)
-        fields.coding.n_upper_layers = random.choice((0, 0, 1))
+        coding.frame_type = random.randrange(2)
+        extras.n_upper_layers = random.choice((0, 0, 1))
     elif action == 2:
-        fields.coding.has_quality_map ^= 1
+        extras.has_quality_map ^= 1
     elif action == 3:
-        fields.coding.has_delay = fields.coding.has_duration = 1
+        extras.has_delay = extras.has_duration = 1
         fields.duration, fields.delay = random.choice((0, 1, 2**32)), random.choice((-1, 0, 1, 2, 2**62))
     else:
         place = random.randrange(len(payloads))
         payloads[place] = mutate_bytes(payloads[place])
-    n_payloads = 1 + fields.coding.has_quality_map + fields.coding.n_upper_layers
+    coding.has_extras = int(extras != schema.no_extras(n_layers))
+    n_payloads = 1 + extras.has_quality_map + extras.n_upper_layers
     payloads = [*payloads, b"", b""][:n_payloads]
     fields.lengths = [len(payload) for payload in payloads[:-1]]
     header = schema.build(schema.FRAME_HEADER, fields, n_layers=n_layers)
-    n_first = 1 + fields.coding.has_quality_map
-    sealed = schema.seal(header + b"".join(payloads[:n_first]))
-    return sealed + b"".join(map(schema.seal, payloads[n_first:]))
+    n_first = 1 + extras.has_quality_map
+    sealed = schema.seal_short(header + b"".join(payloads[:n_first]))
+    return sealed + b"".join(map(schema.seal_short, payloads[n_first:]))
 
 
 @lru_cache(maxsize=64)
