@@ -159,8 +159,8 @@ class FrameCoder:
             before = self.state.references
             # As fine as the last layer wants them: all layers follow the same vectors.
             qps = self._qps(qp + self.layers[-1].qp_offset)
-            found = None if motion is None else torch.from_numpy(motion.vectors)[None].to(self.device)
             decide = None if motion is None else LastWord([motion])
+            found = None if decide is None else decide.vectors.to(self.device)
             vectors = codec.code_vectors(found, self.state.references[0], qps, ports[0], decide)
         references: list[Reference] = []
         lower = None

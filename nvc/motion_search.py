@@ -20,13 +20,14 @@ import torch
 from torch import Tensor
 
 from nvc import kernels
-from nvc.models.motion_coder import Expected
+from nvc.models.motion_coder import SYMBOLS_OF_RANKS, Expected
 from nvc.models.picture_coder import FINEST_STEP, QP_PER_DOUBLING
-from nvc.models.quantiser import BITS_PER_SQUARED_STEP
+from nvc.models.quantiser import BITS_PER_SQUARED_STEP, N_SCALES, laplace_bits, table_rows
 from nvc.models.warp import GRID, VECTOR_UNIT
 
 Plane = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
 
 # Blocks a side of the regions that move as wholes, in the order in which they are tried.
 _PRESETS = {"fast": (4, 2, 1), "medium": (4, 2, 1, 2, 1), "slow": (8, 4, 2, 1, 4, 2, 1, 2, 1)}
@@ -35,6 +36,7 @@ SMALLEST_SIDE = 32  # below it DIS has no pyramid to work on: no motion is searc
 # About what the entropy model takes for each component in which a vector differs from one beside it.
 BITS_OF_DIFFERENCE, BITS_OF_DOUBLING, SHARE_OF_EACH_NEIGHBOUR = 2.6, 0.5, 0.6
 DIFFERENCE_MAX = 256
+SYMBOL_MAX = 511  # dearer ones count as this
 # At last, of a neighbour that is still to come; and where a coefficient of the residual is better coded.
 SHARE_OF_LATER_NEIGHBOUR, KNEE_BITS = 0.42, 6.0
 
@@ -108,7 +110,7 @@ class FoundMotion:
 
 
 class LastWord:
-    """A Decision: of the candidates, what the search found and what lies around that, the cheapest.
+    """A Decision: of what the search found, the candidates and what lies around the first, the cheapest.
 
     An option costs its bits, about what its residual will take, and what it takes to differ from what was
     found for those neighbours that are not coded yet.
@@ -116,35 +118,36 @@ class LastWord:
 
     def __init__(self, found: Sequence[FoundMotion]) -> None:
         """found: of each picture of a batch, of one size."""
+        self.vectors = torch.from_numpy(np.stack([picture.vectors for picture in found]))
         self._found = found
-        self._is_coded = np.zeros(found[0].vectors.shape[:2], bool)
-        around = torch.arange(-1.0, 2.0)
-        self._around = torch.cartesian_prod(around, around)
+        self._fields = self.vectors.to(torch.int32).numpy()
+        self._is_coded = np.zeros(self._fields.shape[1:3], bool)
 
     def __call__(self, here: Tensor, own: Tensor, expected: Expected) -> Tensor:
         places = here.cpu().numpy()
         self._is_coded.reshape(-1)[places] = True
-        near = own[:, :, None] + self._around.to(own.device)
-        options = torch.cat([own[:, :, None], expected.candidates, near], 2)
-        costs = expected.bits(options)
-        wanted = options.to(torch.int32).cpu().numpy()
-        others = [self._costs(*picture, places) for picture in zip(self._found, wanted, strict=True)]
-        best = (costs + torch.from_numpy(np.stack(others)).to(costs)).argmin(-1)
-        return options.gather(2, best[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
+        parts = own, expected.candidates, expected.rank, table_rows(expected.scale), expected.mean
+        pictures = zip(self._found, self._fields, *(part.int().cpu().numpy() for part in parts), strict=True)
+        return torch.from_numpy(np.stack([self._decided(places, *p) for p in pictures])).to(own)
 
-    def _costs(
-        self, found: FoundMotion, options: npt.NDArray[np.int32], places: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float64]:
+    def _decided(
+        self, places: npt.NDArray[np.int64], found: FoundMotion, field: Ints, own: Ints, *expected: Ints
+    ) -> Ints:
         if found.seen is None:
-            return np.arange(options.shape[1]) * 1e9 + np.zeros((len(options), 1))  # the first, as it is
-        from nvc.kernels.decision import weigh
+            return own
+        from nvc.kernels.decision import decide
 
-        seen, field = found.seen, found.vectors.astype(np.int32)
+        seen = found.seen
         prices = SHARE_OF_LATER_NEIGHBOUR * bits_of_differences()
-        scale = seen.bits_per_square
-        return weigh(
-            seen.planes, seen.current, field, self._is_coded, places, options, prices, scale, KNEE_BITS
-        )
+        surroundings = seen.planes, seen.current, field, self._is_coded, prices
+        symbols = bits_of_symbols(), np.array(SYMBOLS_OF_RANKS, np.int32)
+        return decide(surroundings, symbols, places, own, expected, seen.bits_per_square, KNEE_BITS)
+
+
+@lru_cache(maxsize=1)
+def bits_of_symbols() -> Floats:
+    """About what symbols 0, 1, .. SYMBOL_MAX of each table row take; [N_SCALES, SYMBOL_MAX + 1]."""
+    return laplace_bits(torch.arange(SYMBOL_MAX + 1.0), torch.arange(float(N_SCALES))[:, None]).numpy()
 
 
 @lru_cache(maxsize=1)

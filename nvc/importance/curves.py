@@ -78,10 +78,8 @@ def measure_curves(model: Model, y: Bytes, u: Bytes, v: Bytes) -> Curves:
                 else:
                     before = (reference.picture[0][0] + 128).to(torch.uint8).numpy()
                     last = reference.vectors[0].numpy()
-                    found = motion.search(before, y[i], proposed[i - 1], last, qp_value)
-                    vectors = torch.from_numpy(found.vectors)[None]
-                    decide = LastWord([found])
-                    vectors = model.codec.code_vectors(vectors, reference, qp, port, decide)
+                    decide = LastWord([motion.search(before, y[i], proposed[i - 1], last, qp_value)])
+                    vectors = model.codec.code_vectors(decide.vectors, reference, qp, port, decide)
                     reference = model.codec.code_inter(x, vectors, reference, qp, port)
             bits[-1] += port.block_bits.view(grid)
             decoded[i] = reference.picture[0][0]

@@ -23,7 +23,7 @@ from nvc import kernels
 from nvc.models.config import CodecConfig
 from nvc.models.latent_coder import Modulation
 from nvc.models.layers import Pointwise
-from nvc.models.quantiser import Bank, Port, laplace_bits
+from nvc.models.quantiser import Bank, Port
 from nvc.models.warp import round_through
 
 VECTOR_MAX = float(1 << 13)  # quarters of a pixel
@@ -35,6 +35,7 @@ FIRST_ROW = 16.0  # of a network that has not learned how vectors differ
 NEAR_SCALE, FAR_SCALE, DIFFERENCE_MAX = 1 / 4, 1 / 32, 4.0
 N_DIFFERENCES = 13
 NEW = -1.0  # the symbol of a vector that no candidate is
+SYMBOLS_OF_RANKS = (0.0, 1.0, 2.0, -2.0, 3.0, NEW)  # of ranks 0 to 4, and last, so also of rank -1, of none
 N_INPUTS = 6 * N_DIFFERENCES + N_PASSES
 
 
@@ -132,7 +133,7 @@ class MotionCoder(nn.Module):
         """Code vectors [b, n, 2] of a pass, or decode them when None."""
         everything = torch.ones((), dtype=torch.bool, device=expected.mean.device)
         scale, silent = expected.scale, torch.zeros_like(expected.scale[..., :1])
-        symbol = None if own is None else symbol_of_rank(expected.rank_of(own[:, :, None]))
+        symbol = None if own is None else symbol_of_rank(expected.rank_of(own))
         symbol = port.code(symbol, silent, scale[..., :1], everything, Bank.CHOICE).detach()
         rank = rank_of_symbol(symbol)
         new = port.code(own, expected.mean, scale[..., 1:], rank < 0, Bank.VECTOR).detach()
@@ -153,16 +154,9 @@ class Expected:
     mean: Tensor
 
     def rank_of(self, vectors: Tensor) -> Tensor:
-        """The ranks of the candidates that vectors [b, n, k, 2] are, -1 for none: int64 [b, n, k]."""
-        is_it = (self.candidates[:, :, None] == vectors[:, :, :, None]).all(-1)
-        return torch.where(is_it, self.rank[:, :, None], -1).amax(-1)
-
-    def bits(self, vectors: Tensor) -> Tensor:
-        """About what vectors [b, n, k, 2] would take each; [b, n, k]."""
-        rank, scale = self.rank_of(vectors), self.scale.round()[:, :, None]
-        of_choice = laplace_bits(symbol_of_rank(rank), scale[..., 0])
-        of_difference = laplace_bits(vectors - self.mean[:, :, None], scale[..., 1:]).sum(-1)
-        return of_choice + torch.where(rank < 0, of_difference, 0.0)
+        """The ranks of the candidates that vectors [b, n, 2] are, -1 for none: int64 [b, n, 1]."""
+        is_it = (self.candidates == vectors[:, :, None]).all(-1)
+        return torch.where(is_it, self.rank, -1).amax(-1, keepdim=True)
 
 
 class Decision(Protocol):
@@ -225,8 +219,7 @@ def ranked(vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 def symbol_of_rank(rank: Tensor) -> Tensor:
     """Ranks 0 to 4 and -1, of new vectors, as the symbols that are sent: the likelier, the nearer to 0."""
-    symbols = torch.tensor([0.0, 1.0, 2.0, -2.0, 3.0, NEW], device=rank.device)
-    return symbols[rank]
+    return torch.tensor(SYMBOLS_OF_RANKS, device=rank.device)[rank]
 
 
 def rank_of_symbol(symbol: Tensor) -> Tensor:

@@ -141,9 +141,7 @@ class Batch:
     v: Bytes
     proposed: npt.NDArray[np.float32]
 
-    def motion(
-        self, index: int, reference: Reference, qp: Tensor, motion: MotionSearch
-    ) -> tuple[Tensor, LastWord]:
+    def motion(self, index: int, reference: Reference, qp: Tensor, search: MotionSearch) -> LastWord:
         """Frame `index`'s vectors as an encoder finds them in what it decoded of the frame before, and its
         last word on them.
 
@@ -154,8 +152,7 @@ class Batch:
         current, proposed = self.y[:, index], self.proposed[:, index - 1]
         qps = qp.flatten(1)[:, 0].expand(len(luma)).tolist()
         samples = zip(luma, current, proposed, previous, qps, strict=True)
-        found = [motion.search(*sample) for sample in samples]
-        return torch.from_numpy(np.stack([picture.vectors for picture in found])), LastWord(found)
+        return LastWord([search.search(*sample) for sample in samples])
 
 
 class Sampler:

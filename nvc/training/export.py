@@ -44,8 +44,8 @@ def code_clips(codec: Codec, cache: Cache, crop: int, rounds: int, batch: int = 
             if index == 0:
                 reference = codec.code_intra(x, (b, height, width), qp, port)
             else:
-                found, decide = sample.motion(index, reference, qp, motion)
-                vectors = codec.code_vectors(found, reference, qp, port, decide)
+                decide = sample.motion(index, reference, qp, motion)
+                vectors = codec.code_vectors(decide.vectors, reference, qp, port, decide)
                 reference = codec.code_inter(x, vectors, reference, qp, port)
             yield port
 

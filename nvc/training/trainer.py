@@ -247,8 +247,8 @@ class Trainer:
                 else:
                     if n_yielded % stage.window == 0:
                         reference = detach(reference)
-                    found, decide = batch.motion(index, reference, frame_qp, self.motion)
-                    found, qp_of_motion = found.to(self.device), frame_qp[:, :1, :1]
+                    decide = batch.motion(index, reference, frame_qp, self.motion)
+                    found, qp_of_motion = decide.vectors.to(self.device), frame_qp[:, :1, :1]
                     vectors = self.codec.code_vectors(found, reference, qp_of_motion, port, decide)
                     prediction = self.codec.predict(reference, vectors)
                     predicted = prediction.picture

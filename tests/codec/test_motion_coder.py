@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nvc.model_store import Model
+from nvc.model_store import Model, load_model
 from nvc.models.exact import exact_arithmetic
 from nvc.models.motion_coder import (
     VECTOR_MAX,
@@ -18,7 +18,8 @@ from nvc.models.motion_coder import (
     ranked,
     symbol_of_rank,
 )
-from nvc.models.quantiser import DecoderPort, EncoderPort
+from nvc.models.quantiser import DecoderPort, EncoderPort, table_rows
+from nvc.motion_search import SYMBOL_MAX, bits_of_symbols
 
 few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -73,8 +74,6 @@ def test_vectors_come_back(
 
 @pytest.mark.parametrize("qp", [10, 40])
 def test_a_field_of_few_motions_is_cheap(qp: int) -> None:
-    from nvc.model_store import load_model
-
     model = load_model("tiny")
     still = torch.zeros(1, 24, 32, 2)
     pan = torch.full((1, 24, 32, 2), 13.0)
@@ -102,14 +101,17 @@ def test_ranks_come_back_from_their_symbols() -> None:
 
 
 def test_expected_bits_are_about_those_of_the_payload() -> None:
-    from nvc.model_store import load_model
-
     model = load_model("tiny")
     spent = 0.0
 
     def note(here: Tensor, own: Tensor, expected: Expected) -> Tensor:
         nonlocal spent
-        spent += float(expected.bits(own[:, :, None]).sum())
+        rank = expected.rank_of(own)
+        bits = torch.from_numpy(bits_of_symbols())
+        row, off = table_rows(expected.scale).long(), (own - expected.mean).abs().long()
+        of_choice = bits[row[..., 0], symbol_of_rank(rank[..., 0]).abs().long()]
+        of_difference = bits[row[..., 1:], off.clamp(max=SYMBOL_MAX)].sum(-1)
+        spent += float((of_choice + torch.where(rank[..., 0] < 0, of_difference, 0.0)).sum())
         return own
 
     vectors, still = field(24, 32, 7, 20.0), torch.zeros(1, 24, 32, 2)

@@ -8,14 +8,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import Tensor
 
 from nvc.config import EncoderConfig
 from nvc.encoder import Encoder
+from nvc.kernels.search import PAD, REACH
 from nvc.media.synthetic import natural_clip
-from nvc.models.motion_coder import Expected
+from nvc.models.motion_coder import Expected, ranked, symbol_of_rank
 from nvc.models.warp import GRID, VECTOR_UNIT, warp_plane
-from nvc.motion_search import FoundMotion, LastWord, MotionSearch
+from nvc.motion_search import (
+    KNEE_BITS,
+    SHARE_OF_LATER_NEIGHBOUR,
+    FoundMotion,
+    LastWord,
+    MotionSearch,
+    bits_of_differences,
+    bits_of_symbols,
+)
 
 Plane = npt.NDArray[np.uint8]
 
@@ -105,20 +113,20 @@ def test_small_pictures_have_no_motion() -> None:
 def decided(
     found: FoundMotion, offered: list[tuple[float, float]], bits: list[float]
 ) -> npt.NDArray[np.float32]:
-    """What the last word makes of vectors, all at once, that have these candidates at these prices."""
-
-    class Priced(Expected):
-        def bits(self, vectors: Tensor) -> Tensor:
-            costs = torch.full(vectors.shape[:3], 20.0)
-            for candidate, price in zip(offered, bits, strict=True):
-                costs[(vectors == torch.tensor(candidate)).all(-1)] = price
-            return costs
-
+    """What the last word makes of vectors, all at once, that have these candidates at these prices, and all
+    others at 20 bits."""
     rows, columns, _ = found.vectors.shape
-    own = torch.from_numpy(found.vectors).view(1, rows * columns, 2)
-    candidates = torch.tensor(offered).expand(1, rows * columns, -1, -1)
-    expected = Priced(candidates, torch.zeros(0), torch.zeros(0), torch.zeros(0))
-    return LastWord([found])(torch.arange(rows * columns), own, expected)[0].numpy()
+    n = rows * columns
+    own = torch.from_numpy(found.vectors).view(1, n, 2)
+    candidates = torch.tensor(offered).expand(1, n, -1, -1)
+    ranks, scale = torch.arange(len(offered)).expand(1, n, -1), torch.tensor([1.0, 2.0, 2.0])
+    expected = Expected(candidates, ranks, scale.expand(1, n, 3), torch.full((1, n, 2), 99.0))
+    prices = np.zeros((3, 2), np.float32)
+    prices[1, : len(bits)] = bits
+    prices[2] = (20 - prices[1, 1]) / 2  # a new vector has the symbol of rank 1, too, and two more
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nvc.motion_search.bits_of_symbols", lambda: prices)
+        return LastWord([found])(torch.arange(n), own, expected)[0].numpy()
 
 
 def test_the_last_word_is_the_cheapest_of_bits_and_errors() -> None:
@@ -137,6 +145,56 @@ def test_the_last_word_is_the_cheapest_of_bits_and_errors() -> None:
     assert (decided(found, [right, near], [1.0, 1000.0])[inner.ravel()] == right).all()
     assert (decided(found, [right, near], [1000.0, 1.0])[inner.ravel()] == near).mean() > 0.9
     assert np.array_equal(decided(FoundMotion(found.vectors), [wrong], [0.0]), found.vectors.reshape(-1, 2))
+
+
+def cost_of(vector: npt.NDArray[np.int32], place: int, found: FoundMotion, expected: Expected) -> float:
+    """What the last word minds, in numpy: bits, residual and what neighbours still to come would take."""
+    seen = found.seen
+    assert seen is not None
+    rank = expected.rank_of(torch.from_numpy(vector)[None, None])[0, 0]
+    table, row = bits_of_symbols(), expected.scale[0, 0].int().tolist()
+    cost = table[row[0], int(symbol_of_rank(rank).abs())]
+    if rank < 0:
+        off = np.abs(vector - expected.mean[0, 0].int().numpy())
+        cost += table[row[1], min(off[0], 511)] + table[row[2], min(off[1], 511)]
+    rows, columns, _ = found.vectors.shape
+    y, x = divmod(place, columns)
+    for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        if 0 <= y + down < rows and 0 <= x + right < columns:
+            off = np.abs(vector - found.vectors[y + down, x + right].astype(int))
+            cost += SHARE_OF_LATER_NEIGHBOUR * bits_of_differences()[np.minimum(off, 256)].sum()
+    top, left = y * 8 + PAD + vector[1] // 4, x * 8 + PAD + vector[0] // 4
+    block = seen.planes[vector[1] % 4, vector[0] % 4][top : top + 8, left : left + 8].astype(float)
+    block -= seen.current[y * 8 + REACH :, x * 8 + REACH :][:8, :8]
+    two = np.array([[1, 1], [1, -1]])
+    hadamard = np.kron(np.kron(two, two), two)
+    squares = (hadamard @ block @ hadamard / 8) ** 2
+    return float(cost + KNEE_BITS * np.log1p(squares * seen.bits_per_square / KNEE_BITS).sum())
+
+
+def test_the_last_word_weighs_all_options_alike() -> None:
+    """Random vectors and expectations: what is taken costs least of all, by another reckoning."""
+    rng = np.random.default_rng(4)
+    before = texture()
+    current = np.clip(np.roll(before, (2, -3), (0, 1)) + rng.normal(0, 9, before.shape), 0, 255).astype(
+        np.uint8
+    )
+    vectors = rng.integers(-9, 10, (12, 20, 2)).astype(np.float32)
+    seen = MotionSearch().search(before, current, vectors / 4, vectors, 24).seen
+    assert seen is not None
+    found = FoundMotion(vectors, seen)
+    candidates, rank = ranked(torch.from_numpy(rng.integers(-9, 10, (1, 240, 5, 2)).astype(np.float32)))
+    scale = torch.from_numpy(rng.integers(1, 40, (1, 240, 3)).astype(np.float32))
+    parts = candidates, rank, scale, candidates[:, :, 0] + 1
+    for place in range(0, 240, 17):
+        here = torch.tensor([place])
+        expected = Expected(*(part[:, here] for part in parts))
+        own = vectors.reshape(-1, 2)[place].astype(np.int32)
+        taken = LastWord([found])(here, torch.from_numpy(own)[None, None].float(), expected)[0, 0]
+        options = [own + np.array((right, down)) for right in (-1, 0, 1) for down in (-1, 0, 1)]
+        options += list(candidates[0, place].int().numpy())
+        costs = [cost_of(option.astype(np.int32), place, found, expected) for option in options]
+        assert cost_of(taken.int().numpy(), place, found, expected) == pytest.approx(min(costs), rel=1e-4)
 
 
 def test_a_decided_stream_is_smaller_at_equal_quality() -> None:
