@@ -20,7 +20,7 @@ _UNIT, _PER_UNIT = 1 / 64, 64.0
 
 
 @inlined
-def _rounded(x):
+def rounded(x):
     return ((x * _PER_UNIT + _TO_INTEGER) - _TO_INTEGER) * _UNIT
 
 
@@ -38,7 +38,7 @@ def _multiply(lines, start, matrix, scratch):
                 scratch[i, line] = partial + b * lines[start + k + 1, line]
     for i in range(n):
         for line in range(_LINES):
-            lines[start + i, line] = _rounded(scratch[i, line])
+            lines[start + i, line] = rounded(scratch[i, line])
 
 
 @inlined
@@ -48,7 +48,7 @@ def _overlap(lines, n_samples, size, window, scratch):
     for start in range(quarter, n_samples - size + quarter, size):
         for i in range(start, start + half):
             for line in range(_LINES):
-                lines[i, line] = _rounded(lines[i, line])
+                lines[i, line] = rounded(lines[i, line])
         _multiply(lines, start + half, window, scratch)
 
 
@@ -61,7 +61,7 @@ def _transform_lines(x, size, dct, window, is_inverse, out, first, last):
         n = min(_LINES, last - start)
         for line in range(n):
             for i in range(n_samples):
-                lines[i, line] = _rounded(np.float64(x[start + line, i]))
+                lines[i, line] = rounded(np.float64(x[start + line, i]))
         if not is_inverse:
             _overlap(lines, n_samples, size, window, scratch)
         for block in range(0, n_samples, size):
@@ -88,7 +88,7 @@ def _scatter(coefficients, size, order, x, first, last):
         for column in range(coefficients.shape[1]):
             for i in range(size * size):
                 y, z = order[i] // size, order[i] % size
-                x[row * size + y, column * size + z] = _rounded(np.float64(coefficients[row, column, i]))
+                x[row * size + y, column * size + z] = rounded(np.float64(coefficients[row, column, i]))
 
 
 @dataclass(frozen=True)

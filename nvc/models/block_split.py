@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nvc import kernels
 from nvc.models.transform import (
     CHROMA_BLOCK,
     LUMA_BLOCK,
@@ -71,20 +72,30 @@ class BlockSplit(nn.Module):
 
     def exchange(self, rows: Tensor, level: int, *, inverse: bool = False) -> Tensor:
         """Coefficients [n_blocks, n_kept] of blocks that are all split alike."""
+        if self.exact and kernels.usable(rows):
+            from nvc.kernels.split import exchange
+
+            matrices = (self._matrix(level, block, inverse) for block in (LUMA_BLOCK, CHROMA_BLOCK))
+            places = self.places.numpy()
+            return torch.from_numpy(
+                exchange(rows.contiguous().numpy(), places, *(m.numpy() for m in matrices))
+            )
         everything = torch.zeros(
             len(rows), N_COEFFICIENTS, dtype=torch.float64 if self.exact else rows.dtype, device=rows.device
         )
         everything = everything.index_copy(1, self.places, self._round(rows.to(everything)))
         parts = []
         for part, block in zip(everything.split([n * n for n in PLANES], 1), PLANES, strict=True):
-            matrix: Tensor = getattr(self, f"matrix_{level}_{block}").to(everything)
-            if inverse:
-                matrix = matrix.T
+            matrix = self._matrix(level, block, inverse).to(everything)
             with torch.autocast(rows.device.type, enabled=False):
                 lines = self._round(part.reshape(-1, block, block) @ matrix.T).transpose(1, 2)
                 lines = self._round(lines @ matrix.T).transpose(1, 2)
             parts.append(lines.flatten(1))
         return torch.cat(parts, 1)[:, self.places].to(rows.dtype)
+
+    def _matrix(self, level: int, block: int, inverse: bool) -> Tensor:
+        matrix: Tensor = getattr(self, f"matrix_{level}_{block}")
+        return matrix.T.contiguous() if inverse else matrix
 
     def _round(self, x: Tensor) -> Tensor:
         return in_sample_units(x) if self.exact else x

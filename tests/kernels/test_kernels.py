@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from nvc import kernels
 from nvc.entropy.rans import RansCoder
 from nvc.entropy.tables import laplace_tables
 from nvc.kernels.products import LANES, VECTORS_MAX, multiply, pack
+from nvc.models.block_split import N_SPLITS, BlockSplit
 from nvc.models.layers import ACTIVATION_MAX, Block, Depthwise, Pointwise, ProductLayer
 from nvc.models.motion_coder import look_around, passes
 from nvc.models.quantiser import N_SCALES, SYMBOL_MAX, scale_table
@@ -155,6 +158,20 @@ def test_lapped_transform(seed: int, size: int, b: int, h: int, w: int) -> None:
     assert torch.equal(*both(transform, samples))
     coefficients = random(generator, b, h, w, size * size, size=60.0)
     assert torch.equal(*both(transform.inverse, coefficients))
+
+
+@few
+@given(seeds, st.integers(1, 384), st.integers(1, 9), st.sampled_from([1.0, 200.0]))
+def test_split_blocks(seed: int, n_kept: int, n_blocks: int, size: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    split = BlockSplit(torch.randperm(384, generator=generator)[:n_kept])
+    split.exact = True
+    rows = random(generator, n_blocks, n_kept, size=size)
+    for level in range(1, N_SPLITS):
+        for inverse in (False, True):
+            run = partial(split.exchange, level=level, inverse=inverse)
+            plain, compiled = both(run, rows)
+            assert torch.equal(plain, compiled)
 
 
 def test_a_picture_of_few_coefficients() -> None:
