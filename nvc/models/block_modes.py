@@ -28,6 +28,7 @@ FIRST_ROW = 12.0  # of a network that has not learned how likely modes are
 # saying that a block is split or blurred.
 DEAD_ZONE = 0.3
 BITS_PER_SYMBOL, BITS_PER_DOUBLING, BITS_PER_MODE = 4.0, 2.0, 14.0
+BLOCKS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,16 @@ class BlockModes(nn.Module):
         u = (coefficients if predicted is None else coefficients - predicted) / step
         best = torch.zeros(u.shape[:-1], dtype=torch.int64, device=u.device)
         speaks = u.abs().amax(-1) >= 0.5 + DEAD_ZONE
-        own = rest = u[speaks]
-        known = None if predicted is None else (predicted / step)[speaks]
+        parts = [u[speaks].split(BLOCKS_AT_ONCE)]
+        if predicted is not None:
+            parts.append((predicted / step)[speaks].split(BLOCKS_AT_ONCE))
+        best[speaks] = torch.cat([self._cheapest(*part) for part in zip(*parts, strict=True)])
+        return Modes(best % N_SPLITS, best // N_SPLITS)
+
+    def _cheapest(self, own: Tensor, known: Tensor | None = None) -> Tensor:
+        """The cheapest modes, as split + N_SPLITS * blur, of blocks of residuals [n, n_kept] and of
+        predictions, both in quantiser steps."""
+        rest = own
         thrift = THRIFT[latent_bank(predicts=self.predicts)]
         costs = []
         for blur in range(1 if known is None else N_BLURS):
@@ -98,8 +107,7 @@ class BlockModes(nn.Module):
                 exchanged = self.block_split.exchange(rest, split) if split else rest
                 mode_bits = BITS_PER_MODE * ((blur > 0) + (split > 0))
                 costs.append(_cost(exchanged, thrift) + more + thrift * mode_bits)
-        best[speaks] = torch.stack(costs, -1).argmin(-1)
-        return Modes(best % N_SPLITS, best // N_SPLITS)
+        return torch.stack(costs, -1).argmin(-1)
 
 
 def _cost(u: Tensor, thrift: float) -> Tensor:

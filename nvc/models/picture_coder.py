@@ -172,29 +172,60 @@ class PictureCoder(nn.Module):
         is decoded of it already. Returns the decoded picture, not yet clipped or rounded, its features, the
         new long-term state, the modes of its blocks, and the latent in quantiser steps.
         """
-        b, height, width = size
+        whole = None if prediction is None else self.transform(prediction.picture)
+        modes, predicted, u_hat = self._code_latent(x, prediction, whole, size, qp, port, lower)
+        del whole  # where coefficients of a large picture are let go, the next ones find room
         step = self.latent_coder.step(qp)
-        whole: Tensor | None = None
-        conditioning = torch.zeros(
-            b, height // 16, width // 16, self.synthesis_enter.bias.shape[0], device=qp.device
-        )
-        if prediction is not None:
-            whole = self.transform(prediction.picture)
-            energy = with_magnitude((whole / step).clamp(-16.0, 16.0))
-            conditioning = prediction.features_16 + self.conditioning(energy)
+        y_hat = self.modes.block_split.inverse(u_hat * step, modes.split)
+        return *self.synthesise(predicted + y_hat, y_hat / step, prediction, qp), modes, u_hat
+
+    def _code_latent(
+        self,
+        x: Picture | None,
+        prediction: Prediction | None,
+        whole: Tensor | None,
+        size: tuple[int, int, int],
+        qp: Tensor,
+        port: Port,
+        lower: LowerLayer | None,
+    ) -> tuple[Modes, Tensor | float, Tensor]:
+        """Code modes and latent; whole: the prediction's coefficients. Returns the modes, the coefficients of
+        what they leave of the prediction, and the decoded latent in quantiser steps."""
+        conditioning = self._condition(prediction, whole, size, qp)
         u = chosen = None
         if x is not None:
-            own = self.transform(x) + self.analyse(x, prediction, qp)
-            chosen = self.modes.choose(own, whole, step) if lower is None else lower.reference.modes
-            u = self._split(own - self._blurred(whole, chosen), chosen) / step
+            chosen, u = self._prepare(x, prediction, whole, qp, lower)
         features = self.latent_coder.code_hyper(u, conditioning, qp, port)
         modes = self.modes.code(chosen, features, port) if lower is None else lower.reference.modes
         predicted = self._blurred(whole, modes)
         features = features + self.modes.describe(modes)
         bounds = None if lower is None else self._bounds(lower, predicted, qp)
-        u_hat = self.latent_coder.code_parts(u, features, qp, port, bounds)
-        y_hat = self.modes.block_split.inverse(u_hat * step, modes.split)
-        return *self.synthesise(predicted + y_hat, y_hat / step, prediction, qp), modes, u_hat
+        return modes, predicted, self.latent_coder.code_parts(u, features, qp, port, bounds)
+
+    def _condition(
+        self, prediction: Prediction | None, whole: Tensor | None, size: tuple[int, int, int], qp: Tensor
+    ) -> Tensor:
+        """What the entropy model is told of the prediction, [b, h/16, w/16, width]; 0 without one."""
+        if prediction is None or whole is None:
+            b, height, width = size
+            n = self.synthesis_enter.bias.shape[0]
+            return torch.zeros(b, height // 16, width // 16, n, device=qp.device)
+        energy = with_magnitude((whole / self.latent_coder.step(qp)).clamp(-16.0, 16.0))
+        return prediction.features_16 + self.conditioning(energy)
+
+    def _prepare(
+        self,
+        x: Picture,
+        prediction: Prediction | None,
+        whole: Tensor | None,
+        qp: Tensor,
+        lower: LowerLayer | None,
+    ) -> tuple[Modes, Tensor]:
+        """Modes and latent, in quantiser steps, of a picture to be coded (encoder only)."""
+        step = self.latent_coder.step(qp)
+        own = self.transform(x) + self.analyse(x, prediction, qp)
+        modes = self.modes.choose(own, whole, step) if lower is None else lower.reference.modes
+        return modes, self._split(own - self._blurred(whole, modes), modes) / step
 
     def _blurred(self, predicted: Tensor | None, modes: Modes) -> Tensor | float:
         return 0.0 if predicted is None else self.modes.blurred(predicted, modes)
