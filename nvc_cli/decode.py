@@ -54,8 +54,6 @@ def decode(
     output: str,
     follow: bool,
     timeout_s: float,
-    max_pixels: int | None,
-    max_frames: int | None,
     as_json: bool,
     quiet: bool,
     **settings: Any,
@@ -70,7 +68,6 @@ def decode(
     options.refuse_two_outputs(OUTPUT=output == "-", json=as_json)
     import nvc
 
-    settings["limits"] = options.limits(max_pixels=max_pixels, max_frames=max_frames)
     settings["follow_s"] = timeout_s if follow else None
     with Reporter("decoded", as_json=as_json, quiet=quiet) as reporter:
         summary = nvc.decode(input, output, **settings, on_frame=reporter.on_frame)

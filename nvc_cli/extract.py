@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from nvc_cli import options
+
+if TYPE_CHECKING:
+    from bitstream_spec import Limits
 
 
 @click.command()
@@ -21,8 +26,7 @@ def extract(
     input: str,
     output: str,
     layers: int,
-    max_pixels: int | None,
-    max_frames: int | None,
+    limits: Limits,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -35,7 +39,6 @@ def extract(
     import nvc
     from nvc_cli.report import print_json
 
-    limits = options.limits(max_pixels=max_pixels, max_frames=max_frames)
     summary = nvc.extract(input, output, layers=layers, limits=limits, overwrite=overwrite)
     if as_json:
         print_json(summary)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,15 +10,16 @@ from nvc_cli import options
 from nvc_cli.failure import fail
 from nvc_cli.report import Reporter, print_json
 
+if TYPE_CHECKING:
+    from bitstream_spec import Limits
+
 
 @click.command()
 @click.argument("input", type=options.FILE, required=False)
 @click.option("--models", is_flag=True, help="List the networks that are installed.")
 @options.limit_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def info(
-    input: str | None, models: bool, max_pixels: int | None, max_frames: int | None, as_json: bool
-) -> None:
+def info(input: str | None, models: bool, limits: Limits, as_json: bool) -> None:
     """Show what the stream INPUT holds, or which networks are installed."""
     if models == (input is not None):
         raise click.UsageError("Give either INPUT or --models.")
@@ -35,7 +36,7 @@ def info(
         return
     import nvc
 
-    stream = nvc.read_info(str(input), limits=options.limits(max_pixels=max_pixels, max_frames=max_frames))
+    stream = nvc.read_info(str(input), limits=limits)
     if as_json:
         print_json(stream)
     else:
@@ -52,8 +53,6 @@ def info(
 @options.report_options
 def verify(
     input: str,
-    max_pixels: int | None,
-    max_frames: int | None,
     as_json: bool,
     quiet: bool,
     **settings: Any,
@@ -62,8 +61,7 @@ def verify(
     import nvc
 
     with Reporter("verified", as_json=as_json, quiet=quiet) as reporter:
-        limits = options.limits(max_pixels=max_pixels, max_frames=max_frames)
-        summary = nvc.verify(input, **settings, limits=limits, on_frame=reporter.on_frame)
+        summary = nvc.verify(input, **settings, on_frame=reporter.on_frame)
     reporter.show_check(summary)
     if not summary.is_good:
         fail(summary.faults[0] if summary.faults else f"{input} is not finished")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import fields
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -78,15 +80,50 @@ def pixels_option(function: F) -> F:
     )(function)
 
 
+def _read_limits(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
+    """NAME=NUMBER each, a field of Limits."""
+    from bitstream_spec import Limits
+
+    names = [field.name for field in fields(Limits)]
+    chosen = {}
+    for value in values:
+        name, _, number = value.partition("=")
+        if name not in names or not number.isdecimal() or not int(number):
+            raise click.BadParameter(f"{value!r} is not NAME=NUMBER; names are {', '.join(names)}")
+        chosen[name] = int(number)
+    return chosen
+
+
 def limit_options(function: F) -> F:
-    """Add --max-pixels and --max-frames."""
-    function = click.option(
+    """Add --max-pixels, --max-frames and --limit; the command gets `limits`."""
+
+    @wraps(function)
+    def command(
+        *arguments: Any,
+        max_pixels: int | None,
+        max_frames: int | None,
+        other_limits: dict[str, int],
+        **settings: Any,
+    ) -> Any:
+        named = {"max_pixels": max_pixels, "max_frames": max_frames}
+        chosen = other_limits | {name: value for name, value in named.items() if value is not None}
+        return function(*arguments, limits=limits(**chosen), **settings)
+
+    command = click.option(
+        "--limit",
+        "other_limits",
+        callback=_read_limits,
+        multiple=True,
+        metavar="NAME=NUMBER",
+        help="Another limit, as an error names it: max_header_bytes=9000000, for a file that you trust.",
+    )(command)
+    command = click.option(
         "--max-frames",
         type=POSITIVE,
         show_default="no limit",
         help="Refuse the frames beyond so many.",
-    )(function)
-    return pixels_option(function)
+    )(command)
+    return cast(F, pixels_option(command))
 
 
 def limits(**chosen: int | None) -> Limits:

@@ -113,6 +113,27 @@ def test_limits_can_be_set(tmp_path: Path, clip: Path, stream: Path, tiny_model:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("command", ["info", "verify", "decode", "extract"])
+def test_any_limit_can_be_set(tmp_path: Path, stream: Path, command: str) -> None:
+    output = {"decode": [tmp_path / "a.y4m"], "extract": [tmp_path / "a.nvc", "--layers", "1"]}.get(
+        command, []
+    )
+    result = run(command, stream, *output, "--limit", "max_unit_bytes=50")
+    assert result.exit_code == 1
+    assert "over the limit of 50; raise max_unit_bytes" in result.output
+    result = run(command, stream, *output, "--limit", "max_header_bytes=9", "--limit", "max_pixels=9999")
+    assert "raise max_header_bytes" in result.output
+
+
+@pytest.mark.parametrize(
+    "value", ["max_bytes=3", "max_frames", "max_frames=0", "max_frames=-1", "max_frames=x"]
+)
+def test_a_limit_that_is_none(stream: Path, value: str) -> None:
+    result = run("info", stream, "--limit", value)
+    assert result.exit_code == 2
+    assert "is not NAME=NUMBER; names are max_pixels, max_header_bytes" in result.output
+
+
 def test_help_tells_the_default() -> None:
     assert f"2^{Limits().max_pixels.bit_length() - 1}" in run("decode", "--help").output
     assert Limits().max_pixels.bit_count() == 1
