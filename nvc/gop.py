@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from nvc.config import QP_MAX, EncoderConfig
 
-KEYFRAME_QP_OFFSET = -10  # everything in a GOP descends from its keyframe
+KEYFRAME_QP_OFFSET = -8  # everything in a GOP descends from its keyframe
 # P frames at these places of each period are references of better quality for those that follow.
 CASCADE_QP_OFFSETS = (4, 2, 4, 0)
 
