@@ -1,6 +1,6 @@
 """Stop, starve and cheat `nvc encode` and `nvc decode` in every way at hand, and see what they leave behind.
 
-    python benchmarks/faults.py [--model tiny] [--only WORD]
+    python benchmarks/faults.py [--model tiny] [--only WORD] > benchmarks/results/faults.md
 
 Prints a table: the fault, the exit code, what standard error said last, and what is left beside the inputs.
 Each fault has an expectation; exits with 1 if one is not met. After each, the same command is run again
@@ -244,6 +244,8 @@ def main() -> int:
     options = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     n_bad = 0
+    print("| verdict | fault | exit code | last line on standard error | left behind |")
+    print("| --- | --- | ---: | --- | --- |")
     with tempfile.TemporaryDirectory() as work:
         bench = Bench(Path(work), options.model)
         for number, case in enumerate(bench.cases()):
@@ -254,7 +256,7 @@ def main() -> int:
             try:
                 outcome = case.provoke(folder)
             except (OSError, subprocess.SubprocessError) as error:
-                print(f"not run | {case.name} | {error}", flush=True)
+                print(f"| not run | {case.name} | | {error} | |", flush=True)
                 continue
             good = (outcome.exit_code, outcome.left) == (case.exit_code, case.left) and (
                 case.line in outcome.line if case.line else not outcome.line
@@ -266,8 +268,9 @@ def main() -> int:
             n_bad += not good
             left = ", ".join(outcome.left) or "nothing"
             verdict = "good" if good else "BAD"
-            print(f"{verdict} | {case.name} | {outcome.exit_code} | {outcome.line} | {left}", flush=True)
-    print(f"{n_bad} bad")
+            cells = verdict, case.name, str(outcome.exit_code), outcome.line, left
+            print(f"| {' | '.join(cells)} |", flush=True)
+    print(f"\n{n_bad} bad")
     return 1 if n_bad else 0
 
 
