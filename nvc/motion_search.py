@@ -36,7 +36,7 @@ SMALLEST_SIDE = 32  # below it DIS has no pyramid to work on: no motion is searc
 # About what the entropy model takes for each component in which a vector differs from one beside it.
 BITS_OF_DIFFERENCE, BITS_OF_DOUBLING, SHARE_OF_EACH_NEIGHBOUR = 2.6, 0.5, 0.6
 DIFFERENCE_MAX = 256
-SYMBOL_MAX = 511  # dearer ones count as this
+PRICED_SYMBOL_MAX = 511  # dearer ones count as this
 # At last, of a neighbour that is still to come; and where a coefficient of the residual is better coded.
 SHARE_OF_LATER_NEIGHBOUR, KNEE_BITS = 0.42, 6.0
 
@@ -146,8 +146,8 @@ class LastWord:
 
 @lru_cache(maxsize=1)
 def bits_of_symbols() -> Floats:
-    """About what symbols 0, 1, .. SYMBOL_MAX of each table row take; [N_SCALES, SYMBOL_MAX + 1]."""
-    return laplace_bits(torch.arange(SYMBOL_MAX + 1.0), torch.arange(float(N_SCALES))[:, None]).numpy()
+    """About what symbols 0 to PRICED_SYMBOL_MAX of each table row take; [N_SCALES, PRICED_SYMBOL_MAX + 1]."""
+    return laplace_bits(torch.arange(PRICED_SYMBOL_MAX + 1.0), torch.arange(float(N_SCALES))[:, None]).numpy()
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ from nvc.models.motion_coder import (
     symbol_of_rank,
 )
 from nvc.models.quantiser import DecoderPort, EncoderPort, table_rows
-from nvc.motion_search import SYMBOL_MAX, bits_of_symbols
+from nvc.motion_search import PRICED_SYMBOL_MAX, bits_of_symbols
 
 few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -110,7 +110,7 @@ def test_expected_bits_are_about_those_of_the_payload() -> None:
         bits = torch.from_numpy(bits_of_symbols())
         row, off = table_rows(expected.scale).long(), (own - expected.mean).abs().long()
         of_choice = bits[row[..., 0], symbol_of_rank(rank[..., 0]).abs().long()]
-        of_difference = bits[row[..., 1:], off.clamp(max=SYMBOL_MAX)].sum(-1)
+        of_difference = bits[row[..., 1:], off.clamp(max=PRICED_SYMBOL_MAX)].sum(-1)
         spent += float((of_choice + torch.where(rank[..., 0] < 0, of_difference, 0.0)).sum())
         return own
 

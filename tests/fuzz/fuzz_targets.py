@@ -140,9 +140,14 @@ def decode_symbols(data: bytes) -> bool:
     return True
 
 
+@lru_cache(maxsize=1)
+def tiny_id() -> bytes:
+    return bytes.fromhex(find_model("tiny").model_id)
+
+
 def with_tiny(header: StreamHeader) -> StreamHeader:
     """The header with the weights of today: committed inputs outlive those that they were made with."""
-    return replace(header, model_id=bytes.fromhex(find_model("tiny").model_id))
+    return replace(header, model_id=tiny_id())
 
 
 def decode_stream(data: bytes) -> bool:
