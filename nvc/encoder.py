@@ -21,6 +21,7 @@ from nvc.motion_search import MotionSearch
 from nvc.quality_map import Offsets
 from nvc.rate.control import ConstantQp, RateControl
 from nvc.rate.planned import FrameResult
+from nvc.rate.thrift import GopThrift
 from nvc.repetition import CodedFrame
 
 
@@ -86,6 +87,7 @@ class Encoder:
         self._coder = FrameCoder(model, width, height, config.device, self.layers)
         self._schedule = GopSchedule(config)
         self._motion = MotionSearch(config.preset)
+        self._thrift = GopThrift()
         self._before: Plane | None = None
         self._place = 0
         self._last: CodedFrame | None = None
@@ -122,6 +124,7 @@ class Encoder:
             qp = self._control.next_qp(plan.place, plan.frame.duration)
             coded = self._encode_at(plan, qp, offsets)
             if self._control.accept(qp, coded.result.size_bytes, coded.result.psnr_db):
+                self._thrift.note(plan.place, sum(len(layer.payload) for layer in coded.packet.layers))
                 return coded
             self._coder.state, self._last = state, last
 
@@ -143,4 +146,4 @@ class Encoder:
         if plan.proposed is not None:
             reference, previous = self._coder.decoded_luma(), self._coder.last_vectors()
             motion = self._motion.search(reference, plan.luma, plan.proposed, previous, qp)
-        return self._coder.encode(plan.frame, frame_type, qp, motion, offsets)
+        return self._coder.encode(plan.frame, frame_type, qp, motion, offsets, self._thrift.of_next_frame())

@@ -21,7 +21,7 @@ from nvc.model_store import Model
 from nvc.models.exact import exact_arithmetic
 from nvc.models.motion_coder import SYMBOLS_PER_VECTOR
 from nvc.models.picture_coder import LowerLayer, Picture, Reference
-from nvc.models.quantiser import DecoderPort, EncoderPort, Port
+from nvc.models.quantiser import THRIFT, Bank, DecoderPort, EncoderPort, Port
 from nvc.models.self_test import check_arithmetic
 from nvc.models.transform import LUMA_BLOCK
 from nvc.models.warp import GRID
@@ -71,13 +71,15 @@ class FrameCoder:
         qp: int,
         motion: FoundMotion | None = None,
         offsets: Offsets | None = None,
+        inter_thrift: float = THRIFT[Bank.INTER],
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
         """Code a frame; returns its packet and its reconstruction by each layer.
 
         motion: from this frame to the last at the coded size, for a P frame. offsets: the quality map
-        [padded height/16, padded width/16]; None: the frame's qp everywhere.
+        [padded height/16, padded width/16]; None: the frame's qp everywhere. inter_thrift: how a P frame is
+        rounded, see `thrifty_round`.
         """
-        ports = [EncoderPort() for _ in self.layers]
+        ports = [EncoderPort(inter_thrift) for _ in self.layers]
         before = self._offsets_before(frame_type)
         if offsets is None:
             offsets = np.zeros_like(before)

@@ -45,7 +45,8 @@ def latent_bank(*, predicts: bool) -> Bank:
     return Bank.INTER if predicts else Bank.INTRA
 
 
-# How thriftily an encoder rounds, see `thrifty_round`; training with as much starves P frames.
+# How thriftily an encoder rounds unless told otherwise, see `thrifty_round`; training with as much starves
+# P frames.
 THRIFT = {Bank.HYPER: 0.0, Bank.INTRA: 0.7, Bank.INTER: 0.8, Bank.VECTOR: 0.0, Bank.CHOICE: 0.0}
 
 
@@ -79,13 +80,15 @@ class CodingPort:
 class EncoderPort(CodingPort):
     """Rounds as rate and distortion together have it; keeps symbols and table rows for the rANS coder."""
 
-    def __init__(self) -> None:
+    def __init__(self, inter_thrift: float = THRIFT[Bank.INTER]) -> None:
+        """inter_thrift: of the latents of P frames, see `thrifty_round`."""
         self.groups: list[tuple[Tensor, Tensor]] = []
+        self._thrift = THRIFT | {Bank.INTER: inter_thrift}
 
     def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor, bank: Bank) -> Tensor:
         assert u is not None, "an encoder needs elements to code"
         coded = rows > 0
-        rounded = thrifty_round(u - mean, rows, THRIFT[bank])
+        rounded = thrifty_round(u - mean, rows, self._thrift[bank])
         symbols = torch.where(coded, rounded, torch.zeros_like(mean))
         symbols = symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX)
         self.groups.append((symbols[coded].to(torch.int32), tables(rows[coded], bank)))
@@ -168,11 +171,11 @@ BITS_PER_SQUARED_STEP = 5.6
 
 
 @lru_cache(maxsize=8)
-def _thresholds(thrift: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For each table row, how far beyond 1/2 a symbol must lie to become 1 and to become more."""
+def _thresholds(device: torch.device) -> tuple[Tensor, Tensor]:
+    """For each table row, how far beyond 1/2 a symbol must lie to become 1 and more, at a thrift of 1."""
     rows = torch.arange(N_SCALES, dtype=torch.float32, device=device)
     bits = [laplace_bits(torch.full_like(rows, float(s)), rows) for s in range(3)]
-    share = thrift / (2 * BITS_PER_SQUARED_STEP)
+    share = 1 / (2 * BITS_PER_SQUARED_STEP)
     return (bits[1] - bits[0]) * share, (bits[2] - bits[1]) * share
 
 
@@ -185,7 +188,7 @@ def thrifty_round(x: Tensor, rows: Tensor, thrift: float) -> Tensor:
     size = x.abs()
     if not thrift:
         return x.sign() * (size + 0.5).floor()
-    first, further = (t[rows.long()] for t in _thresholds(thrift, x.device))
+    first, further = (t[rows.long()] * thrift for t in _thresholds(x.device))
     symbols = (size + 0.5 - further).floor().clamp(min=1)
     return torch.where(size > 0.5 + first, x.sign() * symbols, torch.zeros_like(x))
 
