@@ -24,7 +24,8 @@ def test_a_gop_begins_as_usual() -> None:
 def test_small_p_frames_are_rounded_thriftily_and_large_ones_are_not() -> None:
     thrifts = [thrift_after(10_000, share, share) for share in (1, 300, 800, 2000, 9000)]
     assert thrifts == sorted(thrifts, reverse=True)
-    assert thrifts[0] == MOST and thrifts[-1] == LEAST
+    assert thrifts[0] == MOST
+    assert thrifts[-1] == LEAST
 
 
 def test_repeated_frames_do_not_count_and_a_keyframe_begins_anew() -> None:
