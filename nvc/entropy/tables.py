@@ -16,7 +16,8 @@ import numpy.typing as npt
 from nvc.errors import ModelError
 
 PRECISION = 16  # a table's frequencies sum to 1 << PRECISION
-TAIL_MASS = 2.0**-8  # what a table leaves to escapes
+TAIL_MASS = 2.0**-11  # what a Laplace table leaves to escapes
+HALF_MIN = 4  # larger symbols of small rows are rare, yet as escapes they took half a per cent
 PRIOR_SYMBOLS, PRIOR_SYMBOLS_PER_SIZE = 200, 30  # what a Laplace row counts beside what was seen
 N_ROWS_MAX = 1024
 ROW_LENGTH_MAX = 4096
@@ -62,7 +63,7 @@ def laplace_tables(scales: list[float], counts: npt.NDArray[np.int64] | None = N
     rows = []
     for index, scale in enumerate(scales):
         spread = scale / math.sqrt(2)
-        half = max(1, math.ceil(-spread * math.log(TAIL_MASS)))
+        half = max(HALF_MIN, math.ceil(-spread * math.log(TAIL_MASS)))
         size = np.arange(1, half + 1)
         side = 0.5 * (np.exp(-(size - 0.5) / spread) - np.exp(-(size + 0.5) / spread))
         escaped = math.exp(-(half + 0.5) / spread)
