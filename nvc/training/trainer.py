@@ -183,12 +183,15 @@ class Trainer:
         qp = draw_qp(b, height, width, as_map, self.generator).to(self.device)
         weights = self.balance[qp].mean((1, 2))
         mixed = torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
-        coded = self.code_chain(batch, qp, stage)
+        # What the last frame of a window is worth to later ones is not seen: no place may always be the last.
+        length = int(torch.randint(stage.window, (), generator=self.generator)) + 1
+        coded = self.code_chain(batch, qp, stage, length)
         while True:
             with mixed:
-                window = [item for _, item in zip(range(stage.window), coded, strict=False)]
+                window = [item for _, item in zip(range(length), coded, strict=False)]
                 if not window:
                     return
+                length = stage.window
                 loss = torch.stack(
                     [cost.total(stage.weight_rate, stage.weight_prediction) * weights for cost, _ in window]
                 ).mean()
@@ -224,11 +227,13 @@ class Trainer:
                 costs[f"validation/qp{value}"] = sum(total) / max(1, len(total))
         return costs | {"validation/cost": sum(costs.values()) / len(costs)}
 
-    def code_chain(self, batch: Batch, qp: Tensor, stage: Stage) -> Iterator[tuple[FrameCost, float]]:
+    def code_chain(
+        self, batch: Batch, qp: Tensor, stage: Stage, first_window: int = 0
+    ) -> Iterator[tuple[FrameCost, float]]:
         """Code the frames of a batch one after the other; yields the costs of those that are trained on.
 
-        Gradients pass through the references within a window; a keyframe before P frames is trained on
-        only where the stage trains the intra coder.
+        Gradients pass through the references within a window, the first of which has `first_window` frames;
+        a keyframe before P frames is trained on only where the stage trains the intra coder.
         """
         b, n, height, width = batch.y.shape
         planes = [torch.from_numpy(p).to(self.device).float() - 128 for p in (batch.y, batch.u, batch.v)]
@@ -245,7 +250,7 @@ class Trainer:
                 if reference is None:
                     reference = self.codec.code_intra(x, (b, height, width), frame_qp, port)
                 else:
-                    if n_yielded % stage.window == 0:
+                    if (n_yielded - first_window) % stage.window == 0:
                         reference = detach(reference)
                     decide = batch.motion(index, reference, frame_qp, self.motion)
                     found, qp_of_motion = decide.vectors.to(self.device), frame_qp[:, :1, :1]

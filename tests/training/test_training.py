@@ -14,7 +14,11 @@ from nvc.media import VideoInfo, open_output
 from nvc.media.synthetic import natural_clip
 from nvc.model_store import load_model, read_entry
 from nvc.models.exact import exact_tensors, float_parameters
+from nvc.models.picture_coder import Reference
 from nvc.training.checkpoint import read_checkpoint, read_start
+from nvc.training.data import Cache, Sampler
+from nvc.training.recipe import read_recipe
+from nvc.training.trainer import Trainer, detach
 from nvc_cli.__main__ import nvc
 
 RECIPE = """
@@ -112,3 +116,25 @@ def test_weights_are_what_they_stand_for() -> None:
 def test_a_start_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no checkpoint to start from"):
         read_start(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(("first_window", "cuts"), [(1, [1, 3]), (2, [0, 2])])
+def test_windows_begin_where_they_are_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, first_window: int, cuts: list[int]
+) -> None:
+    train(folder, "first")
+    recipe = read_recipe(folder / "first.toml")
+    stage, cache = recipe.stages[1], Cache(recipe.cache)
+    trainer = Trainer(recipe, cache, folder / "windows", log=lambda row: None)
+    n_yielded, found = 0, []
+
+    def cut(reference: Reference) -> Reference:
+        found.append(n_yielded)
+        return detach(reference)
+
+    monkeypatch.setattr("nvc.training.trainer.detach", cut)
+    batch = next(iter(Sampler(cache, stage.crop, stage.chain, stage.batch, seed=1)))
+    for _ in trainer.code_chain(batch, torch.full((1, 1, 1), 30), stage, first_window):
+        n_yielded += 1
+    assert n_yielded == stage.chain - 1
+    assert found == cuts
