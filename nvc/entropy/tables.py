@@ -17,7 +17,7 @@ from nvc.errors import ModelError
 
 PRECISION = 16  # a table's frequencies sum to 1 << PRECISION
 TAIL_MASS = 2.0**-11  # what a Laplace table leaves to escapes
-HALF_MIN = 4  # larger symbols of small rows are rare, yet as escapes they took half a per cent
+HALF_MIN = 4  # small rows, too, reach so far: rare symbols are dear as escapes
 PRIOR_SYMBOLS, PRIOR_SYMBOLS_PER_SIZE = 200, 30  # what a Laplace row counts beside what was seen
 N_ROWS_MAX = 1024
 ROW_LENGTH_MAX = 4096

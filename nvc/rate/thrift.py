@@ -9,9 +9,9 @@ from nvc.models.quantiser import THRIFT, Bank
 
 N_RECENT = 8  # P frames that count
 N_RECENT_MIN = 2
-# Where P frames take little, the keyframe stays what everything is made of and what they add is mostly noise
-# that the next frame does not have; where they take much, what they add lasts. Thrift at this share of the
-# keyframe's bytes, and what it loses with every doubling. (Found on held-out clips.)
+# Where P frames take much beside their keyframe, what they add lasts; where they take little, some of it is
+# noise that the next frame does not have. Thrift at this share of the keyframe's bytes, and what it loses
+# with every doubling. (Found on held-out clips; benchmarks/training has others, where it gains less.)
 USUAL_SHARE, USUAL_THRIFT, LESS_BY_DOUBLING = 0.08, 1.05, 0.33
 LEAST, MOST = 0.55, 1.2
 
@@ -32,7 +32,7 @@ class GopThrift:
             self._recent.append(payload_bytes)
 
     def of_next_frame(self) -> float:
-        """See `thrifty_round`."""
+        """How the next P frame is to be rounded, see `thrifty_round`."""
         if len(self._recent) < N_RECENT_MIN:
             return THRIFT[Bank.INTER]
         share = sum(self._recent) / len(self._recent) / self._keyframe_bytes
