@@ -232,8 +232,8 @@ class Trainer:
     ) -> Iterator[tuple[FrameCost, float]]:
         """Code the frames of a batch one after the other; yields the costs of those that are trained on.
 
-        Gradients pass through the references within a window, the first of which has `first_window` frames (0:
-        as many as the others); a keyframe before P frames is trained on only where the stage trains the intra
+        Gradients pass through the references within a window. The first has `first_window` frames, 0 for as
+        many as the others. A keyframe before P frames is trained on only where the stage trains the intra
         coder.
         """
         b, n, height, width = batch.y.shape
