@@ -13,7 +13,6 @@ from bitstream_spec.checks import (
     MAX_QP,
     MAX_SEEK_POINTS,
     MAX_TIME,
-    U16_MAX,
     U32_MAX,
     U64_MAX,
     check_range,
@@ -68,16 +67,12 @@ class Substream:
 class FramePacket:
     """The coded bytes of one frame: a substream for each layer from the base up, and where the quality
     changes from place to place another for its map.
-
-    `checksums` has one per layer of the stream header, also for layers that were dropped: the low 16 bits of
-    the CRC-32 of its reconstructed planes.
     """
 
     frame_type: FrameType
     pts: int
     duration: int
     qp: int
-    checksums: tuple[int, ...]
     layers: tuple[Substream, ...]
     quality_map: Substream | None = None
 
@@ -85,10 +80,7 @@ class FramePacket:
         check_range("pts", self.pts, -MAX_TIME, MAX_TIME)
         check_range("duration", self.duration, 0, U32_MAX)
         check_range("qp", self.qp, 0, MAX_QP)
-        check_range("number of checksums", len(self.checksums), 1, MAX_LAYERS)
-        for checksum in self.checksums:
-            check_range("checksum", checksum, 0, U16_MAX)
-        check_range("number of layers in the frame", len(self.layers), 1, len(self.checksums))
+        check_range("number of layers in the frame", len(self.layers), 1, MAX_LAYERS)
 
     @property
     def substreams(self) -> tuple[Substream, ...]:
@@ -102,7 +94,7 @@ class FramePacket:
         return broken[0] if broken else len(self.layers)
 
     def with_layers(self, n_layers: int) -> FramePacket:
-        """Drop the layers from `n_layers` up; the kept payloads and all checksums stay as they are."""
+        """Drop the layers from `n_layers` up; the kept payloads stay as they are."""
         check_range("number of layers to keep", n_layers, 1, len(self.layers))
         return replace(self, layers=self.layers[:n_layers])
 

@@ -189,8 +189,8 @@ class StreamReader(Iterator[Item]):
                 "it was cut or never finished"
             ) from None
         self._ended = False
-        if kind == schema.FRAME_UNIT:
-            return self._frame(body)
+        if kind & schema.FRAME_UNIT:
+            return self._frame(kind, body)
         if kind == schema.GOP_UNIT:
             return self._gop_header(body, where)
         if kind == schema.AUDIO_UNIT:
@@ -203,7 +203,7 @@ class StreamReader(Iterator[Item]):
         schema.unseal(body, where)
         return None
 
-    def _frame(self, body: bytes) -> FramePacket:
+    def _frame(self, kind: int, body: bytes) -> FramePacket:
         index = self.n_frames
         where = f"frame {index}"
         self.n_frames += 1  # damaged or not, it stands in the stream
@@ -214,7 +214,8 @@ class StreamReader(Iterator[Item]):
         if gop is None:
             raise CorruptStream(f"{where}: no whole GOP header and I frame before it")
         expected_pts = gop.expected_pts(index - gop.first_frame_index, self.header)
-        packet = sections.parse_frame(body, where, len(self.header.layers), expected_pts, gop.frame_duration)
+        n_layers = len(self.header.layers)
+        packet = sections.parse_frame(kind, body, where, n_layers, expected_pts, gop.frame_duration)
         is_keyframe = packet.frame_type is FrameType.I
         if is_keyframe != self._awaits_keyframe:
             raise CorruptStream(

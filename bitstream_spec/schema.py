@@ -1,4 +1,4 @@
-"""The bytes of each structure as construct declarations, the mirror of FORMAT.md, version 3.
+"""The bytes of each structure as construct declarations, the mirror of FORMAT.md, version 4.
 
 Only sizes and order are said here; `header` and `packets` check values, `sections` joins the two. All
 numbers are little-endian. Use `parse`, never a declaration's own parse(): construct
@@ -51,18 +51,21 @@ from bitstream_spec.errors import CorruptStream, StreamError
 
 T = TypeVar("T")
 
-FORMAT_VERSION: Final = 3
-FIRST_FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
+FIRST_FORMAT_VERSION: Final = 4
 MAGIC: Final = b"\x89NVC\r\n\x1a\n"
 TAIL_MAGIC: Final = b"NVCE"
 NO_TIME: Final = -(2**63)
 
 GOP_UNIT: Final = 1
-FRAME_UNIT: Final = 2
 AUDIO_UNIT: Final = 3
 TRAILER_UNIT: Final = 4
 IGNORABLE: Final = 0x80
 """Bit of a unit kind: a reader that does not know the kind skips the unit."""
+FRAME_UNIT: Final = 0x40
+"""Bit of a unit kind: a frame, with HAS_EXTRAS in place of IGNORABLE, and its qp in the bits below."""
+HAS_EXTRAS: Final = 0x80
+QP_MASK: Final = 0x3F
 
 
 def _bounded(integer: Construct, lowest: int, highest: int) -> Construct:
@@ -72,7 +75,14 @@ def _bounded(integer: Construct, lowest: int, highest: int) -> Construct:
 
 def no_extras(n_layers: int) -> Container:
     """What the extras of a frame say by being absent, in a stream of `n_layers`."""
-    return Container(reserved=0, has_quality_map=0, has_duration=0, has_delay=0, n_upper_layers=n_layers - 1)
+    return Container(
+        reserved=0,
+        is_keyframe=0,
+        has_quality_map=0,
+        has_duration=0,
+        has_delay=0,
+        n_upper_layers=n_layers - 1,
+    )
 
 
 RATIONAL = Struct("numerator" / VarInt, "denominator" / VarInt)
@@ -139,12 +149,12 @@ GOP = Struct(
 )
 
 FRAME_HEADER = Struct(
-    "coding" / BitStruct("has_extras" / BitsInteger(1), "frame_type" / BitsInteger(1), "qp" / BitsInteger(6)),
     "extras"
     / IfThenElse(
-        this.coding.has_extras == 1,
+        this._params.has_extras == 1,
         BitStruct(
-            "reserved" / BitsInteger(3),
+            "reserved" / BitsInteger(2),
+            "is_keyframe" / BitsInteger(1),
             "has_quality_map" / BitsInteger(1),
             "has_duration" / BitsInteger(1),
             "has_delay" / BitsInteger(1),
@@ -154,7 +164,6 @@ FRAME_HEADER = Struct(
     ),
     "delay" / If(this.extras.has_delay == 1, ZigZag),
     "duration" / If(this.extras.has_duration == 1, VarInt),
-    "checksums" / Array(this._params.n_layers, Int16ul),
     "lengths" / Array(this.extras.has_quality_map + this.extras.n_upper_layers, VarInt),
     "size" / Tell,
 )

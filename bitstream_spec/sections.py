@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from bitstream_spec import schema
-from bitstream_spec.checks import MAX_SCALE_LOG2
+from bitstream_spec.checks import MAX_SCALE_LOG2, check_range
 from bitstream_spec.errors import CorruptStream, UnsupportedStream
 from bitstream_spec.header import AudioTrack, Colour, ColourRange, Layer, PixelFormat, StreamHeader
 from bitstream_spec.packets import (
@@ -178,49 +178,54 @@ def parse_gop(body: bytes, where: str) -> GopHeader:
     return schema.parse(schema.GOP, schema.unseal(body, where), where, convert)
 
 
-def build_frame(packet: FramePacket, expected_pts: int, expected_duration: int) -> bytes:
-    """Build the body of a frame unit; a frame that is when and as long as expected does not say so."""
-    delay, n_layers = packet.pts - expected_pts, len(packet.checksums)
+def build_frame(
+    packet: FramePacket, n_layers: int, expected_pts: int, expected_duration: int
+) -> tuple[int, bytes]:
+    """Build kind and body of a frame unit; `n_layers` is the stream's.
+
+    A frame that is when and as long as expected does not say so, nor one that has all layers.
+    """
+    delay = packet.pts - expected_pts
     extras = {
         "reserved": 0,
+        "is_keyframe": int(packet.frame_type is FrameType.I),
         "has_quality_map": int(packet.quality_map is not None),
         "has_duration": int(packet.duration != expected_duration),
         "has_delay": int(delay != 0),
         "n_upper_layers": len(packet.layers) - 1,
     }
     has_extras = int(extras != schema.no_extras(n_layers))
+    kind = schema.FRAME_UNIT | packet.qp | (schema.HAS_EXTRAS if has_extras else 0)
     fields = {
-        "coding": {"has_extras": has_extras, "frame_type": packet.frame_type, "qp": packet.qp},
         "extras": extras,
         "delay": delay,
         "duration": packet.duration,
-        "checksums": packet.checksums,
         "lengths": [len(part.payload) for part in packet.substreams[:-1]],
     }
-    header = schema.build(schema.FRAME_HEADER, fields, n_layers=n_layers)
+    header = schema.build(schema.FRAME_HEADER, fields, n_layers=n_layers, has_extras=has_extras)
     quality_map = packet.quality_map.payload if packet.quality_map else b""
     base, *upper = (part.payload for part in packet.layers)
-    return b"".join(map(schema.seal_short, (header + quality_map + base, *upper)))
+    return kind, b"".join(map(schema.seal_short, (header + quality_map + base, *upper)))
 
 
 def frame_unit_bytes(packet: FramePacket) -> int:
     """How many bytes a frame that comes on time takes in a stream, with the GOP unit that it may begin."""
-    n_bytes = len(build_unit(schema.FRAME_UNIT, build_frame(packet, packet.pts, packet.duration)))
+    n_bytes = len(build_unit(*build_frame(packet, len(packet.layers), packet.pts, packet.duration)))
     if packet.frame_type is FrameType.I:
         n_bytes += len(build_unit(schema.GOP_UNIT, build_gop(GopHeader(0, 0, packet.pts, packet.duration))))
     return n_bytes
 
 
 def parse_frame(
-    body: bytes, where: str, n_layers: int, expected_pts: int, expected_duration: int
+    kind: int, body: bytes, where: str, n_layers: int, expected_pts: int, expected_duration: int
 ) -> FramePacket:
-    """Parse the body of a frame unit; `n_layers` is the stream's.
+    """Parse kind and body of a frame unit; `n_layers` is the stream's.
 
     Layers above the base whose payload is damaged are returned as not intact.
     """
 
     def convert(fields: Any) -> FramePacket:
-        coding, extras = fields.coding, fields.extras
+        extras = fields.extras
         n_crc_bytes = schema.SHORT_CRC_LENGTH * (1 + extras.n_upper_layers)
         rest = len(body) - fields.size - sum(fields.lengths) - n_crc_bytes
         if rest < 0:
@@ -243,18 +248,19 @@ def parse_frame(
             is_intact = schema.is_sealed_short(body[start:end])
             layers.append(Substream(body[start : start + length], is_intact))
             start = end
+        check_range("number of layers in the frame", len(layers), 1, n_layers)
         return FramePacket(
-            frame_type=FrameType(coding.frame_type),
+            frame_type=FrameType.I if extras.is_keyframe else FrameType.P,
             pts=expected_pts + (fields.delay if extras.has_delay else 0),
             duration=fields.duration if extras.has_duration else expected_duration,
-            qp=coding.qp,
-            checksums=tuple(fields.checksums),
+            qp=kind & schema.QP_MASK,
             layers=tuple(layers),
             quality_map=quality_map,
         )
 
     head = body[: schema.MAX_FRAME_HEADER_LENGTH]
-    return schema.parse(schema.FRAME_HEADER, head, where, convert, n_layers=n_layers)
+    has_extras = int(kind & schema.HAS_EXTRAS != 0)
+    return schema.parse(schema.FRAME_HEADER, head, where, convert, n_layers=n_layers, has_extras=has_extras)
 
 
 def build_audio(packet: AudioPacket) -> bytes:

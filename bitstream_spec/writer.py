@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from bitstream_spec import schema, sections
-from bitstream_spec.checks import MAX_SEEK_POINTS
+from bitstream_spec.checks import MAX_SEEK_POINTS, check_range
 from bitstream_spec.header import StreamHeader
 from bitstream_spec.limits import DEFAULT_LIMITS, Limits
 from bitstream_spec.packets import (
@@ -87,16 +87,14 @@ class StreamWriter:
             )
         if self.n_frames and packet.pts <= self._last_pts:
             raise ValueError(f"pts {packet.pts} after pts {self._last_pts} (expected to increase)")
-        if len(packet.checksums) != len(self.header.layers):
-            raise ValueError(f"{len(packet.checksums)} checksums for {len(self.header.layers)} layers")
+        n_layers = len(self.header.layers)
+        check_range("number of layers in the frame", len(packet.layers), 1, n_layers)
         if self.header.is_still and self.n_frames:
             raise ValueError("a still picture has one frame")
         if not all(part.intact for part in packet.substreams):
             raise ValueError("a damaged layer cannot be written again; drop it")
         expected_pts = self._gop.expected_pts(self.n_frames - self._gop.first_frame_index, self.header)
-        self._write_unit(
-            schema.FRAME_UNIT, sections.build_frame(packet, expected_pts, self._gop.frame_duration)
-        )
+        self._write_unit(*sections.build_frame(packet, n_layers, expected_pts, self._gop.frame_duration))
         if not self.n_frames:
             self._first_pts = packet.pts
         self._last_pts = packet.pts

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bitstream_spec import CorruptStream, FramePacket, FrameType, Layer, Substream, UnsupportedStream
+from nvc.errors import DecodeError
 from nvc.frames import Frame, Plane
 from nvc.gop import clip_qp
 from nvc.model_store import Model
@@ -88,12 +89,17 @@ class FrameCoder:
             quality_map = Substream(build_map(offsets, before, self.model.coder))
         with exact_arithmetic():
             self._code(self._to_picture(frame), motion, frame_type, qp, offsets, ports)
-        payloads = [self.model.coder.encode(port.groups) for port in ports]
-        return self._packed(frame, frame_type, qp, payloads, quality_map)
+        reconstructions = self._to_frames(frame.pts, frame.duration)
+        payloads = [
+            self.model.coder.encode(port.groups, reconstruction.checksum())
+            for port, reconstruction in zip(ports, reconstructions, strict=True)
+        ]
+        return self._packed(frame, frame_type, qp, payloads, quality_map), reconstructions
 
     def repeat(self, frame: Frame, qp: int) -> tuple[FramePacket, tuple[Frame, ...]]:
         """Code a P frame as the one before it once more, which takes no symbols and changes no state."""
-        return self._packed(frame, FrameType.P, qp, [b""] * len(self.layers), None)
+        packet = self._packed(frame, FrameType.P, qp, [b""] * len(self.layers), None)
+        return packet, self._to_frames(frame.pts, frame.duration)
 
     def _packed(
         self,
@@ -102,23 +108,21 @@ class FrameCoder:
         qp: int,
         payloads: list[bytes],
         quality_map: Substream | None,
-    ) -> tuple[FramePacket, tuple[Frame, ...]]:
-        reconstructions = self._to_frames(frame.pts, frame.duration)
-        packet = FramePacket(
+    ) -> FramePacket:
+        return FramePacket(
             frame_type=frame_type,
             pts=frame.pts,
             duration=frame.duration,
             qp=qp,
-            checksums=tuple(reconstruction.checksum() for reconstruction in reconstructions),
             layers=tuple(Substream(payload) for payload in payloads),
             quality_map=quality_map,
         )
-        return packet, reconstructions
 
-    def decode(self, packet: FramePacket) -> tuple[Frame, ...]:
+    def decode(self, packet: FramePacket, *, verify: bool = True) -> tuple[Frame, ...]:
         """Decode a frame; returns it by each layer that the packet has, in a P frame if the last had it, too.
 
-        Raises CorruptStream where a payload ends early.
+        Raises CorruptStream where a payload ends early and, with `verify`, DecodeError where a payload was
+        made for other planes than these.
         """
         n_layers = len(packet.layers)
         if packet.frame_type is FrameType.P and self.state is not None:
@@ -131,7 +135,12 @@ class FrameCoder:
             offsets = parse_map(packet.quality_map.payload, offsets, self.model.coder)
         with exact_arithmetic():
             self._code(None, None, packet.frame_type, packet.qp, offsets, ports)
-        return self._to_frames(packet.pts, packet.duration)
+        frames = self._to_frames(packet.pts, packet.duration)
+        for layer, (port, frame) in enumerate(zip(ports, frames, strict=True)):
+            if verify and not port.source.fits(frame.checksum()):
+                what = f", layer {layer}," if len(self.layers) > 1 else ""
+                raise DecodeError(f"{what} differs from the encoder's: its checksum is not the payload's")
+        return frames
 
     def _decoder_port(self, packet: FramePacket, index: int) -> DecoderPort:
         config = self.model.codec.config

@@ -53,7 +53,7 @@ class Frame:
 
     def checksum(self) -> int:
         """Low 16 bits of the CRC-32 of the Y, U and V planes, rows top to bottom without padding (FORMAT.md,
-        frame unit)."""
+        reconstruction)."""
         crc = 0
         for plane in self.planes:
             crc = zlib.crc32(np.ascontiguousarray(plane).data, crc)

@@ -7,6 +7,7 @@ which takes seconds and fails beside a CPU-only torch.
 from __future__ import annotations
 
 import importlib.util
+from bisect import bisect_right
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -15,12 +16,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bitstream_spec import CorruptStream
 from nvc import kernels
-from nvc.entropy.tables import CdfTables
+from nvc.entropy.tables import PRECISION, CdfTables
 from nvc.errors import NvcError
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 Rows = npt.NDArray[np.int32]
 Lists = tuple[list[list[int]], list[int], list[int]]  # cumulative rows, their lengths, their first symbols
 
-# The extension's output buffer has one word a symbol; its final state alone takes two.
-_SYMBOLS_MIN = 8
 _STATE_BYTES = 8
 _TRIMMED_STATE_BYTES = 5
 _STATE_MIN = 1 << 31  # the coder's lower bound: from there up, a symbol takes at most 16 bits of the payload
@@ -38,6 +36,10 @@ _SYMBOL_BYTES_MAX = 5  # 16 bits, and 24 more for the escape of a symbol up to 2
 _BYTES_BEYOND_END = 4  # per symbol: its 16 bits, and as much for the escapes among them
 _SLACK_BYTES = 1024  # one escape: at most 15 bytes for each byte of a run of ones, the state's included
 _ENDLESS_ESCAPE = b"\xff" * 32  # an escape's length is a run of ones, and no encoder meets one so long
+_ALL = 1 << PRECISION
+# What a state is read with: symbols of frequencies 511, 509, .. 1, by which its upper bits come down, too.
+_READS = 16
+_READ_CDF = [*(_ALL - i * i for i in range(256, -1, -1)), _ALL]
 
 
 @lru_cache(maxsize=1)
@@ -69,16 +71,24 @@ class RansCoder:
 
         return rans_tables(self.lists[0], self.lists[2])
 
-    def encode(self, groups: list[tuple[Tensor, Tensor]]) -> bytes:
-        """Groups of (symbols, table rows), int32 [n] each, to one payload, which is never empty."""
+    def encode(self, groups: list[tuple[Tensor, Tensor]], checksum: int = 0) -> bytes:
+        """Groups of (symbols, table rows), int32 [n] each, to one payload, which is never empty.
+
+        checksum: 16 bits that the payload will fit (RansDecoder.fits); they cost no space.
+        """
         symbols, rows = (torch.cat(parts).to("cpu", torch.int32) for parts in zip(*groups, strict=True))
-        missing = max(0, _SYMBOLS_MIN - len(symbols))  # certain zeros behind the end, which nobody decodes
-        symbols, rows = F.pad(symbols, (0, missing)), F.pad(rows, (0, missing))
         if kernels.wanted():
             from nvc.kernels.rans import encode
 
-            return trimmed(encode(self.arrays, symbols.numpy(), rows.numpy()))
-        return trimmed(_ans().RansEncoder().encode_with_indexes(symbols.tolist(), rows.tolist(), *self.lists))
+            return trimmed(encode(self.arrays, symbols.numpy(), rows.numpy(), first_state(checksum)))
+        cdfs, lengths, offsets = self.lists
+        first, second = first_symbols(checksum)
+        # What is coded first stands last; tables for it alone, of which symbol 1 is taken.
+        own = [[0, below, below + frequency, _ALL] for below, frequency in (second, first)]
+        tables = cdfs + own, [*lengths, 4, 4], [*offsets, 0, 0]
+        own_rows = [self.n_rows, self.n_rows + 1]
+        coded = [*symbols.tolist(), 1, 1], rows.tolist() + own_rows
+        return trimmed(_ans().RansEncoder().encode_with_indexes(*coded, *tables))
 
     def decoder(self, payload: bytes) -> RansDecoder:
         return RansDecoder(self, payload)
@@ -108,6 +118,13 @@ class RansDecoder:
         n = np.count_nonzero(wanted)
         return torch.from_numpy(self._reader(n).pop_coded(wanted) if n else wanted)
 
+    def fits(self, checksum: int) -> bool:
+        """Whether the payload was encoded with this checksum, now that all its symbols were taken.
+
+        Seldom true of a payload that was damaged or read with other table rows than the encoder's.
+        """
+        return self._reader(0).is_at(first_state(checksum))
+
     def _reader(self, n: int) -> SymbolReader:
         """What decodes the next n symbols."""
         if not self._payload or n > self._symbols_left:
@@ -133,6 +150,10 @@ class SymbolReader(Protocol):
 
     def pop_coded(self, rows: Rows) -> Rows: ...
 
+    def is_at(self, state: int) -> bool:
+        """Whether this is the coder's state; nothing can be decoded afterwards."""
+        ...
+
 
 class ListReader:
     """CompressAI's decoder. It trusts its input and reads on behind a payload's end."""
@@ -149,6 +170,40 @@ class ListReader:
         symbols = np.zeros_like(rows)
         symbols[rows > 0] = self.pop(rows[rows > 0])
         return symbols
+
+    def is_at(self, state: int) -> bool:
+        """The extension does not show its state: it is read as symbols."""
+        found = self._state.decode_stream([0] * _READS, [_READ_CDF], [len(_READ_CDF)], [0])
+        return bool(found == _read_state(state))
+
+
+def first_symbols(checksum: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """What is coded before all others (below, frequency) and never decoded: it takes the coder to a state of
+    its own for each checksum of 16 bits, which is where a decoder ends. Both are nearly certain symbols."""
+    high, low = divmod(checksum, 256)
+    return (0, _ALL - 2 - 2 * high), (low, _ALL - 255)
+
+
+def first_state(checksum: int) -> int:
+    """The coder's state with `first_symbols` alone."""
+    state = _STATE_MIN
+    for below, frequency in first_symbols(checksum):
+        state = (state // frequency << PRECISION) + state % frequency + below
+    return state
+
+
+def _read_state(state: int) -> list[int]:
+    """What a decoder in this state reads as _READS symbols of _READ_CDF; behind the end, zeros follow."""
+    found = []
+    for _ in range(_READS):
+        share = state % _ALL
+        symbol = bisect_right(_READ_CDF, share) - 1
+        below, above = _READ_CDF[symbol : symbol + 2]
+        state = (above - below) * (state >> PRECISION) + share - below
+        if state < _STATE_MIN:
+            state <<= 32
+        found.append(symbol)
+    return found
 
 
 def trimmed(payload: bytes) -> bytes:

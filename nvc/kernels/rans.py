@@ -105,6 +105,10 @@ class ArrayReader:
         """As `pop`, but row 0 is the symbol 0 without a code."""
         return self._pop(rows, 0)
 
+    def is_at(self, state: int) -> bool:
+        """Whether this is the coder's state."""
+        return int(self._position[0]) == state
+
     def _pop(self, rows: Ints, skipped: int) -> Ints:
         out = np.empty(len(rows), np.int32)
         t = self._tables
@@ -131,8 +135,8 @@ def _put_group(state, words, at, group):
 
 
 @kernel
-def _encode(symbols, rows, cdfs, starts, offsets, words):
-    state, at = _LOWEST, len(words)
+def _encode(symbols, rows, cdfs, starts, offsets, state, words):
+    at = len(words)
     for i in range(len(symbols) - 1, -1, -1):
         row = rows[i]
         start, escape = starts[row], starts[row + 1] - starts[row] - 2
@@ -157,8 +161,8 @@ def _encode(symbols, rows, cdfs, starts, offsets, words):
     return at - 2
 
 
-def encode(tables: RansTables, symbols: Ints, rows: Ints) -> bytes:
-    """Symbols of up to 17 bits, one table row each, to a payload."""
+def encode(tables: RansTables, symbols: Ints, rows: Ints, state: int) -> bytes:
+    """Symbols of up to 17 bits, one table row each, to a payload; state: that the coder begins in."""
     words = np.empty(len(symbols) * _WORDS_A_SYMBOL + 2, "<u4")
-    start = _encode(symbols, rows, tables.cdfs, tables.starts, tables.offsets, words)
+    start = _encode(symbols, rows, tables.cdfs, tables.starts, tables.offsets, np.uint64(state), words)
     return words[start:].tobytes()

@@ -102,6 +102,10 @@ class SymbolSource(Protocol):
         """int32 [n] to int32 [n]; row 0 is the symbol 0 and takes nothing from the payload."""
         ...
 
+    def fits(self, checksum: int) -> bool:
+        """Whether the payload, all of whose symbols were taken, was encoded with this checksum."""
+        ...
+
 
 class DecoderPort(CodingPort):
     """Takes from a payload what the encoder's port put there."""

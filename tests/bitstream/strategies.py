@@ -73,7 +73,6 @@ def frame_packets(draw: st.DrawFn, frame_type: FrameType, pts: int, n_layers: in
         pts,
         draw(u32),
         draw(st.integers(0, 63)),
-        tuple(draw(st.integers(0, 2**16 - 1)) for _ in range(n_layers)),
         tuple(draw(substreams) for _ in range(kept)),
         draw(st.none() | substreams),
     )

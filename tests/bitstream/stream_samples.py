@@ -55,7 +55,7 @@ def frame(frame_type: FrameType, pts: int, payload: bytes = b"base") -> FramePac
     is_keyframe = frame_type is FrameType.I
     layers = Substream(payload), Substream(b"upper layer")
     quality_map = Substream(b"map") if is_keyframe else None
-    return FramePacket(frame_type, pts, 512, 30, (1, 2**16 - 1), layers, quality_map)
+    return FramePacket(frame_type, pts, 512, 30, layers, quality_map)
 
 
 ITEMS: tuple[Item, ...] = (

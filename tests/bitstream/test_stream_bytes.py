@@ -66,7 +66,7 @@ def test_stream_header_with_everything() -> None:
         c0 03 00 00  38 01 00 00  01 80 f7 02  03 75 6e 64  07 00 00 00  01 00 00 00 01
         01  01 61  02 00 c3 a9"""
     length = len(bytes.fromhex(body)) + 4
-    data = sealed("89 4e 56 43 0d 0a 1a 0a 03 00" + length.to_bytes(4, "little").hex() + body)
+    data = sealed("89 4e 56 43 0d 0a 1a 0a 04 00" + length.to_bytes(4, "little").hex() + body)
     assert sections.build_stream_header(header) == data
     assert sections.parse_stream_header(data) == header
 
@@ -80,18 +80,25 @@ def test_gop() -> None:
 
 def test_frame() -> None:
     layers = Substream(b"base"), Substream(b"upper")
-    packet = FramePacket(FrameType.P, 1300, 200, 63, (1, 2, 0x103), layers, Substream(b"map"))
-    header = bytes.fromhex("ff 1d  d7 04  c8 01  01 00 02 00 03 01  03 04")
+    packet = FramePacket(FrameType.P, 1300, 200, 63, layers, Substream(b"map"))
+    header = bytes.fromhex("1d  d7 04  c8 01  03 04")
     data = schema.seal_short(header + b"mapbase") + schema.seal_short(b"upper")
-    assert sections.build_frame(packet, 1600, 100) == data
-    assert sections.parse_frame(data, "frame 0", 3, 1600, 100) == packet
+    assert sections.build_frame(packet, 3, 1600, 100) == (0xFF, data)
+    assert sections.parse_frame(0xFF, data, "frame 0", 3, 1600, 100) == packet
+
+
+def test_keyframe() -> None:
+    packet = FramePacket(FrameType.I, 1300, 100, 5, (Substream(b"base"),))
+    data = schema.seal_short(b"\x20base")
+    assert sections.build_frame(packet, 1, 1300, 100) == (0xC5, data)
+    assert sections.parse_frame(0xC5, data, "frame 0", 1, 1300, 100) == packet
 
 
 def test_frame_on_time() -> None:
-    packet = FramePacket(FrameType.P, 1300, 100, 63, (0x1234,), (Substream(b"base"),))
-    data = schema.seal_short(bytes.fromhex("7f 34 12") + b"base")
-    assert sections.build_frame(packet, 1300, 100) == data
-    assert sections.parse_frame(data, "frame 0", 1, 1300, 100) == packet
+    packet = FramePacket(FrameType.P, 1300, 100, 63, (Substream(b"base"),))
+    data = schema.seal_short(b"base")
+    assert sections.build_frame(packet, 1, 1300, 100) == (0x7F, data)
+    assert sections.parse_frame(0x7F, data, "frame 0", 1, 1300, 100) == packet
 
 
 def test_expected_times_follow_the_frame_rate() -> None:
@@ -130,7 +137,7 @@ def test_example_of_the_document() -> None:
     gop, packet = reader
     assert gop == GopHeader(0, 0, 0, 1)
     layer = Substream(b"\xab\xcd")
-    assert packet == FramePacket(FrameType.I, 0, 1, 32, (0x1234,), (layer,))
+    assert packet == FramePacket(FrameType.I, 0, 1, 32, (layer,))
     assert reader.trailer == Trailer(1, 1, (SeekPoint(0, 0, 55),))
 
 
@@ -141,7 +148,7 @@ def test_document_names_the_version() -> None:
 
 def test_longest_frame_header_fits_its_bound() -> None:
     layers = tuple(Substream(b"") for _ in range(4))
-    packet = FramePacket(FrameType.P, 2**61, 2**32 - 1, 0, (0,) * 4, layers, Substream(b""))
+    packet = FramePacket(FrameType.I, 2**61, 2**32 - 1, 0, layers, Substream(b""))
     growth_per_length = 4  # a length of 2**32 takes five bytes, these take one
-    header_bytes = len(sections.build_frame(packet, -(2**61), 0)) - 4 * schema.SHORT_CRC_LENGTH
+    header_bytes = len(sections.build_frame(packet, 4, -(2**61), 0)[1]) - 4 * schema.SHORT_CRC_LENGTH
     assert header_bytes + 4 * growth_per_length <= schema.MAX_FRAME_HEADER_LENGTH

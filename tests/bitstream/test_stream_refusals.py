@@ -49,7 +49,7 @@ GOP = build_unit(schema.GOP_UNIT, build_gop(GopHeader(0, 0, -512, 512)))
 
 
 def frame_unit(packet: FramePacket, expected_pts: int = -512) -> bytes:
-    return build_unit(schema.FRAME_UNIT, build_frame(packet, expected_pts, 512))
+    return build_unit(*build_frame(packet, 2, expected_pts, 512))
 
 
 def patched_header(offset: int, new: bytes, header: StreamHeader | None = None) -> bytes:
@@ -75,12 +75,12 @@ def refused(kind: type[StreamError], message: str, data: bytes, limits: Limits |
         (CorruptStream, "not an nvc stream", b"x"),
         (
             UnsupportedStream,
-            "format version 4, this nvc reads up to 3; upgrade",
-            schema.MAGIC + b"\4\0" + bytes(4),
+            "format version 5, this nvc reads up to 4; upgrade",
+            schema.MAGIC + b"\5\0" + bytes(4),
         ),
         (UnsupportedStream, "version 1, which no released nvc wrote", schema.MAGIC + b"\1\0" + bytes(4)),
         (CorruptStream, "version 0", schema.MAGIC + bytes(6)),
-        (CorruptStream, "no room for a checksum|checksum differs", schema.MAGIC + b"\3\0" + bytes(4)),
+        (CorruptStream, "no room for a checksum|checksum differs", schema.MAGIC + b"\4\0" + bytes(4)),
         (UnsupportedStream, "reserved flags 0x02", patched_header(0, b"\x02\x00")),
         (CorruptStream, "model_name", patched_header(11, b"../x")),
         (CorruptStream, "invalid width 0", patched_header(15, b"\0\0")),
@@ -109,7 +109,7 @@ def test_unused_flags_are_ignored() -> None:
 
 def test_bytes_left_in_the_header() -> None:
     body = HEADER_BYTES[schema.PREAMBLE_LENGTH : -4] + b"more"
-    start = schema.MAGIC + b"\3\0" + (len(body) + 4).to_bytes(4, "little")
+    start = schema.MAGIC + b"\4\0" + (len(body) + 4).to_bytes(4, "little")
     refused(CorruptStream, "stream header", schema.seal(start + body))
 
 
@@ -120,18 +120,20 @@ def sealed_unit(kind: int, body: bytes) -> bytes:
 def patched_frame(offset: int, new: int) -> bytes:
     """An I frame of an empty layer whose header has one byte replaced and a right checksum."""
     bare = dataclasses.replace(I_FRAME, layers=(Substream(b""),), quality_map=Substream(b""))
-    data = bytearray(build_frame(bare, -512, 512)[:-2])
+    kind, body = build_frame(bare, 2, -512, 512)
+    data = bytearray(body[:-2])
     data[offset] = new
-    return GOP + build_unit(schema.FRAME_UNIT, schema.seal_short(bytes(data)))
+    return GOP + build_unit(kind, schema.seal_short(bytes(data)))
 
 
 def three_layers() -> bytes:
     """An I frame with one layer more than the stream has."""
-    head = b"\xa0\x02" + bytes(4) + b"\0\0"
-    return build_unit(schema.FRAME_UNIT, schema.seal_short(head) + schema.seal_short(b"") * 2)
+    head = b"\x22\0\0"
+    kind = schema.FRAME_UNIT | schema.HAS_EXTRAS
+    return build_unit(kind, schema.seal_short(head) + schema.seal_short(b"") * 2)
 
 
-# Offsets: coding 0, extras 1, checksums 2, length of the quality map 6.
+# Offsets: extras 0, length of the quality map 1.
 @pytest.mark.parametrize(
     ("kind", "message", "units"),
     [
@@ -154,11 +156,11 @@ def three_layers() -> bytes:
             "pts -512 after",
             GOP + frame_unit(I_FRAME) + frame_unit(frame(FrameType.P, -512), 0),
         ),
-        (UnsupportedStream, "frame 0: a reserved bit", patched_frame(1, 0x30)),
-        (CorruptStream, "longer than the unit of 9 bytes", patched_frame(1, 0x11)),
+        (UnsupportedStream, "frame 0: a reserved bit", patched_frame(0, 0x70)),
+        (CorruptStream, "longer than the unit of 4 bytes", patched_frame(0, 0x31)),
         (CorruptStream, "number of layers in the frame 3", GOP + three_layers()),
-        (CorruptStream, "longer than the unit of 9 bytes", patched_frame(6, 1)),
-        (CorruptStream, "frame 0: checksum differs", GOP + build_unit(2, bytes(20))),
+        (CorruptStream, "longer than the unit of 4 bytes", patched_frame(1, 1)),
+        (CorruptStream, "frame 0: checksum differs", GOP + build_unit(schema.FRAME_UNIT, bytes(20))),
         (CorruptStream, "track 1, which", build_unit(3, build_audio(AudioPacket(1, 0, 0, 0, b"")))),
         (UnsupportedStream, "reserved flags 0x02", sealed_unit(3, b"\0\2" + bytes(24))),
         (
@@ -178,7 +180,7 @@ def test_unit(kind: type[StreamError], message: str, units: bytes) -> None:
 def test_ignorable_unit_is_skipped() -> None:
     data = build()
     for insert in (len(HEADER_BYTES), len(HEADER_BYTES) + len(GOP)):
-        assert tuple(read(data[:insert] + sealed_unit(0xFF, b"news") + data[insert:])) == ITEMS
+        assert tuple(read(data[:insert] + sealed_unit(0xBF, b"news") + data[insert:])) == ITEMS
 
 
 def test_bytes_after_the_trailer() -> None:
@@ -278,8 +280,8 @@ def test_nonsense_value(message: str, make: Callable[[], Any]) -> None:
         ("its first frame has 0", (ITEMS[0], frame(FrameType.I, 0))),
         ("pts -512 after pts -512", (ITEMS[0], I_FRAME, frame(FrameType.P, -512))),
         (
-            "1 checksums for 2 layers",
-            (ITEMS[0], FramePacket(FrameType.I, -512, 0, 0, (0,), (Substream(b""),))),
+            "number of layers in the frame 3",
+            (ITEMS[0], FramePacket(FrameType.I, -512, 0, 0, (Substream(b""),) * 3)),
         ),
         ("invalid track 1", (AudioPacket(1, 0, 0, 0, b""),)),
         (

@@ -95,7 +95,7 @@ def test_long_index_is_thinned() -> None:
     writer._seek_step = 2
     for pts in range(5):
         writer.write_gop(pts)
-        writer.write_frame(FramePacket(ITEMS[1].frame_type, pts, 1, 0, (0,), (Substream(b""),)))  # type: ignore[union-attr]
+        writer.write_frame(FramePacket(ITEMS[1].frame_type, pts, 1, 0, (Substream(b""),)))  # type: ignore[union-attr]
     writer.close()
     points = StreamReader(io.BytesIO(file.getvalue())).read_seek_index()
     assert [point.first_frame_index for point in points] == [0, 2, 4]

@@ -73,6 +73,6 @@ def hollow_stream(tmp_path: Path) -> Path:
                 writer.write_gop(pts, 4)
             kind = FrameType.P if index % 4 else FrameType.I
             part = Substream(bytes(10))
-            writer.write_frame(FramePacket(kind, pts, 4, 30 + index % 2, (0,), (part,)))
+            writer.write_frame(FramePacket(kind, pts, 4, 30 + index % 2, (part,)))
             writer.write_audio(AudioPacket(0, 1000 + 40 * index, 1000 + 40 * index, 40, bytes(5)))
     return path

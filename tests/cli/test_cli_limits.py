@@ -32,8 +32,8 @@ def write_bomb(path: Path, width: int, height: int, model_id: bytes = bytes(8)) 
     header = StreamHeader(model_id, "tiny", width, height, Fraction(1, 25))
     with path.open("wb") as file, StreamWriter(file, header, Limits(max_pixels=2**32)) as writer:
         writer.write_gop(0)
-        writer.write_frame(FramePacket(FrameType.I, 0, 1, 20, (0,), (LAYER,)))
-        writer.write_frame(FramePacket(FrameType.P, 1, 1, 20, (0,), (LAYER,)))
+        writer.write_frame(FramePacket(FrameType.I, 0, 1, 20, (LAYER,)))
+        writer.write_frame(FramePacket(FrameType.P, 1, 1, 20, (LAYER,)))
     assert path.stat().st_size < 500
     return path
 

@@ -109,10 +109,12 @@ def test_an_upper_layer_without_a_payload_is_refused() -> None:
         decoder.decode(coded[1].packet)
 
 
-def test_a_wrong_checksum_names_the_layer() -> None:
+def test_a_changed_payload_names_the_layer() -> None:
     header, coded = coded_clip()
     packet: FramePacket = coded[0].packet
-    wrong = replace(packet, checksums=(packet.checksums[0], packet.checksums[1] ^ 1, packet.checksums[2]))
+    base, middle, top = packet.layers
+    changed = Substream(middle.payload[:-1] + bytes((middle.payload[-1] ^ 1,)))
+    wrong = replace(packet, layers=(base, changed, top))
     with pytest.raises(DecodeError, match=r"frame 0 .* layer 1,"):
         Decoder(header).decode(wrong)
 

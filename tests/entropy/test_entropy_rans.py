@@ -11,13 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitstream_spec import CorruptStream
-from nvc.entropy.rans import RansCoder
+from nvc import kernels
+from nvc.entropy.rans import RansCoder, first_state
 from nvc.entropy.tables import PRECISION, CdfTables, laplace_tables
 from nvc.errors import ModelError
 from nvc.models.quantiser import N_SCALES, SYMBOL_MAX, scale_table
 
 TABLES = laplace_tables(scale_table())
 CODER = RansCoder(TABLES)
+symbol_lists = st.lists(
+    st.tuples(st.integers(-SYMBOL_MAX, SYMBOL_MAX) | st.integers(-3, 3), st.integers(0, N_SCALES - 1)),
+    min_size=1,
+    max_size=200,
+)
 
 
 def decode(payload: bytes, rows: torch.Tensor) -> torch.Tensor:
@@ -27,13 +33,7 @@ def decode(payload: bytes, rows: torch.Tensor) -> torch.Tensor:
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    st.lists(
-        st.tuples(st.integers(-SYMBOL_MAX, SYMBOL_MAX) | st.integers(-3, 3), st.integers(0, N_SCALES - 1)),
-        min_size=1,
-        max_size=200,
-    )
-)
+@given(symbol_lists)
 def test_symbols_come_back(pairs: list[tuple[int, int]]) -> None:
     symbols = torch.tensor([s for s, _ in pairs], dtype=torch.int32)
     rows = torch.tensor([r for _, r in pairs], dtype=torch.int32)
@@ -57,6 +57,36 @@ def test_groups_are_decoded_one_after_the_other() -> None:
     decoder.expect(23)
     for symbols, rows in groups:
         assert torch.equal(decoder.pop(rows), symbols)
+
+
+def test_each_checksum_has_a_state_of_its_own() -> None:
+    assert len({first_state(checksum) for checksum in range(1 << 16)}) == 1 << 16
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+@settings(deadline=None, max_examples=40)
+@given(symbol_lists, st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
+def test_a_payload_fits_its_checksum_alone(
+    by_kernel: bool, pairs: list[tuple[int, int]], checksum: int, other: int
+) -> None:
+    symbols = torch.tensor([s for s, _ in pairs], dtype=torch.int32)
+    rows = torch.tensor([r for _, r in pairs], dtype=torch.int32)
+    with kernels.switched(by_kernel):
+        payload = CODER.encode([(symbols, rows)], checksum)
+        for asked in (checksum, other):
+            decoder = CODER.decoder(payload)
+            decoder.expect(len(rows))
+            assert torch.equal(decoder.pop(rows), symbols)
+            assert decoder.fits(asked) is (asked == checksum)
+
+
+@settings(deadline=None, max_examples=40)
+@given(symbol_lists, st.integers(0, 0xFFFF))
+def test_a_checksum_takes_no_space(pairs: list[tuple[int, int]], checksum: int) -> None:
+    symbols = torch.tensor([s for s, _ in pairs], dtype=torch.int32)
+    rows = torch.tensor([r for _, r in pairs], dtype=torch.int32)
+    sizes = [len(CODER.encode([(symbols, rows)], own)) for own in (0, checksum)]
+    assert abs(sizes[1] - sizes[0]) <= 1
 
 
 def test_no_symbols_take_a_state() -> None:

@@ -36,7 +36,7 @@ def take_apart(data: bytes) -> tuple[bytes, list[Unit]]:
                 break
         position += 1
         body = data[position : position + length]
-        units.append((kind, body if kind == schema.FRAME_UNIT else body[: -schema.CRC_LENGTH]))
+        units.append((kind, body if kind & schema.FRAME_UNIT else body[: -schema.CRC_LENGTH]))
         position += length
     return header, units
 
@@ -50,7 +50,7 @@ def put_together(header: bytes, units: list[Unit]) -> bytes:
 
 @lru_cache(maxsize=1 << 12)
 def _unit(kind: int, body: bytes) -> bytes:
-    if kind == schema.FRAME_UNIT:
+    if kind & schema.FRAME_UNIT:
         return sections.build_unit(kind, body)
     tail = schema.TAIL_LENGTH - schema.CRC_LENGTH
     if kind == schema.TRAILER_UNIT and len(body) >= tail:
@@ -76,22 +76,25 @@ def mutate_stream(data: bytes, random: Random, mutate_bytes: MutateBytes) -> byt
         else:
             place = random.randrange(len(units))
             kind, body = units[place]
-            if kind == schema.FRAME_UNIT:
-                body = mutate_frame(body, _n_layers(header), random, mutate_bytes)
+            if kind & schema.FRAME_UNIT:
+                kind, body = mutate_frame(kind, body, _n_layers(header), random, mutate_bytes)
             elif action < 5:
                 body = mutate_bytes(body)
             units[place] = kind, body
     return put_together(header, units)
 
 
-def mutate_frame(body: bytes, n_layers: int, random: Random, mutate_bytes: MutateBytes) -> bytes:
-    """Change the header, or a payload of a frame; its checksums fit again."""
+def mutate_frame(
+    kind: int, body: bytes, n_layers: int, random: Random, mutate_bytes: MutateBytes
+) -> tuple[int, bytes]:
+    """Change the kind, the header, or a payload of a frame; its checksums fit again."""
     try:
         head = body[: schema.MAX_FRAME_HEADER_LENGTH]
-        fields = schema.FRAME_HEADER.parse(head, n_layers=n_layers)
+        has_extras = int(kind & schema.HAS_EXTRAS != 0)
+        fields = schema.FRAME_HEADER.parse(head, n_layers=n_layers, has_extras=has_extras)
     except ConstructError:
-        return mutate_bytes(body)
-    coding, extras = fields.coding, fields.extras
+        return kind, mutate_bytes(body)
+    extras, qp = fields.extras, kind & schema.QP_MASK
     n_crc_bytes = schema.SHORT_CRC_LENGTH * (extras.n_upper_layers + 1)
     rest = len(body) - fields.size - sum(fields.lengths) - n_crc_bytes
     position, payloads = fields.size, []
@@ -102,9 +105,9 @@ def mutate_frame(body: bytes, n_layers: int, random: Random, mutate_bytes: Mutat
         position += length + (0 if shares else schema.SHORT_CRC_LENGTH)
     action = random.randrange(8)
     if action == 0:
-        coding.qp = random.randrange(64)
+        qp = random.randrange(64)
     elif action == 1:
-        coding.frame_type = random.randrange(2)
+        extras.is_keyframe = random.randrange(2)
         extras.n_upper_layers = random.choice((0, 0, 1))
     elif action == 2:
         extras.has_quality_map ^= 1
@@ -114,14 +117,15 @@ def mutate_frame(body: bytes, n_layers: int, random: Random, mutate_bytes: Mutat
     else:
         place = random.randrange(len(payloads))
         payloads[place] = mutate_bytes(payloads[place])
-    coding.has_extras = int(extras != schema.no_extras(n_layers))
+    has_extras = int(extras != schema.no_extras(n_layers))
+    kind = schema.FRAME_UNIT | qp | (schema.HAS_EXTRAS if has_extras else 0)
     n_payloads = 1 + extras.has_quality_map + extras.n_upper_layers
     payloads = [*payloads, b"", b""][:n_payloads]
     fields.lengths = [len(payload) for payload in payloads[:-1]]
-    header = schema.build(schema.FRAME_HEADER, fields, n_layers=n_layers)
+    header = schema.build(schema.FRAME_HEADER, fields, n_layers=n_layers, has_extras=has_extras)
     n_first = 1 + extras.has_quality_map
     sealed = schema.seal_short(header + b"".join(payloads[:n_first]))
-    return sealed + b"".join(map(schema.seal_short, payloads[n_first:]))
+    return kind, sealed + b"".join(map(schema.seal_short, payloads[n_first:]))
 
 
 @lru_cache(maxsize=64)
