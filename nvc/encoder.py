@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from functools import partial
 
 from bitstream_spec import FramePacket, FrameType, Layer
 from bitstream_spec.sections import frame_unit_bytes
@@ -17,7 +15,7 @@ from nvc.frames import Frame, Plane
 from nvc.gop import GopSchedule
 from nvc.metrics import psnr_db, psnr_yuv_db
 from nvc.model_store import load_model
-from nvc.motion_search import MotionSearch
+from nvc.motion_search import Floats, FoundMotion, MotionSearch
 from nvc.quality_map import Offsets
 from nvc.rate.control import ConstantQp, RateControl
 from nvc.rate.planned import FrameResult
@@ -55,13 +53,14 @@ class FramePlan:
     """What is decided on a frame before it is coded.
 
     luma: its luma at the coded size. place: in its GOP, 0 for the keyframe. For a P frame, proposed: by
-    `MotionSearch.propose`.
+    `MotionSearch.propose`; from the second on, proposed_golden: by the same from the keyframe.
     """
 
     frame: Frame
     luma: Plane
     place: int
-    proposed: npt.NDArray[np.float32] | None
+    proposed: Floats | None
+    proposed_golden: Floats | None = None
 
 
 class Encoder:
@@ -89,6 +88,7 @@ class Encoder:
         self._motion = MotionSearch(config.preset)
         self._thrift = GopThrift()
         self._before: Plane | None = None
+        self._golden: Plane | None = None
         self._place = 0
         self._last: CodedFrame | None = None
 
@@ -110,12 +110,17 @@ class Encoder:
         if begins_gop is None:
             begins_gop = self._schedule.begins_gop(frame.y)
         self._place = place = 0 if begins_gop else self._place + 1
-        proposed = None
-        if place:
+        proposed = proposed_golden = None
+        if not place:
+            self._golden = current
+        else:
             assert self._before is not None
+            assert self._golden is not None
             proposed = self._motion.propose(self._before, current)
+            if place > 1:
+                proposed_golden = self._motion.propose(self._golden, current)
         self._before = current
-        return FramePlan(frame, current, place, proposed)
+        return FramePlan(frame, current, place, proposed, proposed_golden)
 
     def encode_planned(self, plan: FramePlan, offsets: Offsets | None = None) -> EncodedFrame:
         """Encode frames as planned, in the same order; with another qp again where the control asks."""
@@ -142,8 +147,12 @@ class Encoder:
     def _code(
         self, plan: FramePlan, frame_type: FrameType, qp: int, offsets: Offsets | None
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
-        motion = None
-        if plan.proposed is not None:
-            reference, previous = self._coder.decoded_luma(), self._coder.last_vectors()
-            motion = self._motion.search(reference, plan.luma, plan.proposed, previous, qp)
-        return self._coder.encode(plan.frame, frame_type, qp, motion, offsets, self._thrift.of_next_frame())
+        search = None if plan.proposed is None else partial(self._search, plan, plan.proposed, qp)
+        return self._coder.encode(plan.frame, frame_type, qp, search, offsets, self._thrift.of_next_frame())
+
+    def _search(self, plan: FramePlan, proposed: Floats, qp: int) -> FoundMotion:
+        golden, luma = None, self._coder.golden_luma()
+        if luma is not None and plan.proposed_golden is not None:
+            golden = luma, plan.proposed_golden
+        reference, previous = self._coder.decoded_luma(), self._coder.last_vectors()
+        return self._motion.search(reference, plan.luma, proposed, previous, qp, golden)

@@ -6,7 +6,7 @@ the decoded frame as the reference, so it is bit for bit the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from nvc.frames import Frame, Plane
 from nvc.gop import clip_qp
 from nvc.model_store import Model
 from nvc.models.exact import exact_arithmetic
+from nvc.models.golden import SUPERBLOCK, SYMBOLS_PER_SUPERBLOCK, Choice
 from nvc.models.motion_coder import SYMBOLS_PER_VECTOR
 from nvc.models.picture_coder import LowerLayer, Picture, Reference
 from nvc.models.quantiser import THRIFT, Bank, DecoderPort, EncoderPort, Port
@@ -32,6 +33,7 @@ from nvc.quality_map import Offsets, build_map, clip_qps, parse_map
 Floats = npt.NDArray[np.float32]
 
 CENTRE = 128.0
+Search = Callable[[], FoundMotion]
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,15 @@ class FrameCoder:
         frame: Frame,
         frame_type: FrameType,
         qp: int,
-        motion: FoundMotion | None = None,
+        search: Search | None = None,
         offsets: Offsets | None = None,
         inter_thrift: float = THRIFT[Bank.INTER],
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
         """Code a frame; returns its packet and its reconstruction by each layer.
 
-        motion: from this frame to the last at the coded size, for a P frame. offsets: the quality map
-        [padded height/16, padded width/16]; None: the frame's qp everywhere. inter_thrift: how a P frame is
-        rounded, see `thrifty_round`.
+        search: for motion from this frame to the last at the coded size, for a P frame. offsets: the quality
+        map [padded height/16, padded width/16]; None: the frame's qp everywhere. inter_thrift: how a P frame
+        is rounded, see `thrifty_round`.
         """
         ports = [EncoderPort(inter_thrift) for _ in self.layers]
         before = self._offsets_before(frame_type)
@@ -88,7 +90,7 @@ class FrameCoder:
         if (offsets != before).any():
             quality_map = Substream(build_map(offsets, before, self.model.coder))
         with exact_arithmetic():
-            self._code(self._to_picture(frame), motion, frame_type, qp, offsets, ports)
+            self._code(self._to_picture(frame), search, frame_type, qp, offsets, ports)
         reconstructions = self._to_frames(frame.pts, frame.duration)
         payloads = [
             self.model.coder.encode(port.groups, reconstruction.checksum())
@@ -147,14 +149,16 @@ class FrameCoder:
         symbols = self.model.coder.decoder(packet.layers[index].payload)
         n_symbols = self._n_symbols(config.n_latent + 2, config.n_hyper)  # and the modes
         if packet.frame_type is FrameType.P and not index:
-            n_symbols += SYMBOLS_PER_VECTOR * (self.padded_height // GRID) * (self.padded_width // GRID)
+            rows, columns = self.padded_height // GRID, self.padded_width // GRID
+            n_superblocks = -(-rows // SUPERBLOCK) * -(-columns // SUPERBLOCK)
+            n_symbols += SYMBOLS_PER_VECTOR * rows * columns + SYMBOLS_PER_SUPERBLOCK * n_superblocks
         symbols.expect(n_symbols)
         return DecoderPort(symbols)
 
     def _code(
         self,
         x: Picture | None,
-        motion: FoundMotion | None,
+        search: Search | None,
         frame_type: FrameType,
         qp: int,
         offsets: Offsets,
@@ -170,20 +174,31 @@ class FrameCoder:
             before = self.state.references
             # As fine as the last layer wants them: all layers follow the same vectors.
             qps = self._qps(qp + self.layers[-1].qp_offset)
-            decide = None if motion is None else LastWord([motion])
-            found = None if decide is None else decide.vectors.to(self.device)
-            vectors = codec.code_vectors(found, self.state.references[0], qps, ports[0], decide)
+            vectors, choice = self._code_motion(search, self.state.references[0], qps, ports[0])
         references: list[Reference] = []
         lower = None
-        for layer, port, last in zip(self.layers, ports, before, strict=False):
+        for layer, port, own in zip(self.layers, ports, before, strict=False):
             qps = self._qps(qp + layer.qp_offset, offsets)
-            if last is None:
+            if own is None:
                 reference = codec.code_intra(x, size, qps, port, lower)
             else:
-                reference = codec.code_inter(x, vectors, last, qps, port, lower)
+                reference = codec.code_inter(x, vectors, own, qps, port, lower, choice)
             lower = LowerLayer(reference, qps)
             references.append(reference)
         self.state = State(tuple(references), offsets)
+
+    def _code_motion(
+        self, search: Search | None, last: Reference, qps: Tensor, port: Port
+    ) -> tuple[Tensor, Choice]:
+        """Vectors and what is chosen of the golden picture; what was searched in is let go at once."""
+        codec = self.model.codec
+        if search is None:
+            vectors = codec.code_vectors(None, last, qps, port)
+            return vectors, codec.code_choice(None, last, vectors, port)
+        motion = search()
+        decide = LastWord([motion])
+        vectors = codec.code_vectors(decide.vectors.to(self.device), last, qps, port, decide)
+        return vectors, codec.code_choice(motion.choose_golden, last, vectors, port)
 
     def _qps(self, qp: int, offsets: Offsets | None = None) -> Tensor:
         if offsets is None or not offsets.any():
@@ -200,6 +215,12 @@ class FrameCoder:
         """The last frame's decoded luma at the coded size: what the next P frame's vectors move."""
         assert self.state is not None, "no frame has been coded yet"
         return (self.state.references[-1].picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
+
+    def golden_luma(self) -> Plane | None:
+        """The golden picture's decoded luma at the coded size, where the next P frame may choose it."""
+        assert self.state is not None, "no frame has been coded yet"
+        golden = self.state.references[-1].golden
+        return None if golden is None else (golden.picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
 
     def last_vectors(self) -> Floats:
         """Those of the last frame, [padded height/8, padded width/8, 2]."""

@@ -41,20 +41,12 @@ def _hadamard(block):
 
 
 @inlined
-def _residual_bits(planes, current, row, column, x, y, bits_per_square, knee, most, block):
-    """About what it takes to code or to bear the residual of a block that is moved by (x, y).
+def coded_bits(block, bits_per_square, knee, most):
+    """About what it takes to code or to bear a residual, which is transformed in place.
 
     A coefficient is worth its square times `bits_per_square`, but where that exceeds `knee` it will rather
     be coded, which takes bits as its logarithm. Sums beyond `most` may end early.
     """
-    top, left = row * GRID + PAD + y // VECTOR_UNIT, column * GRID + PAD + x // VECTOR_UNIT
-    if top < 0 or left < 0 or top + GRID > planes.shape[2] or left + GRID > planes.shape[3]:
-        return _TOO_DEAR
-    plane = planes[y % VECTOR_UNIT, x % VECTOR_UNIT]
-    for j in range(GRID):
-        for i in range(GRID):
-            its = current[row * GRID + REACH + j, column * GRID + REACH + i]
-            block[j, i] = np.float32(plane[top + j, left + i]) - np.float32(its)
     _hadamard(block)
     scale = bits_per_square / (GRID * GRID * knee)
     total = 0.0
@@ -66,6 +58,20 @@ def _residual_bits(planes, current, row, column, x, y, bits_per_square, knee, mo
         if total > most:
             break
     return total
+
+
+@inlined
+def _residual_bits(planes, current, row, column, x, y, bits_per_square, knee, most, block):
+    """About what the residual of a block takes that is moved by (x, y), see `coded_bits`."""
+    top, left = row * GRID + PAD + y // VECTOR_UNIT, column * GRID + PAD + x // VECTOR_UNIT
+    if top < 0 or left < 0 or top + GRID > planes.shape[2] or left + GRID > planes.shape[3]:
+        return _TOO_DEAR
+    plane = planes[y % VECTOR_UNIT, x % VECTOR_UNIT]
+    for j in range(GRID):
+        for i in range(GRID):
+            its = current[row * GRID + REACH + j, column * GRID + REACH + i]
+            block[j, i] = np.float32(plane[top + j, left + i]) - np.float32(its)
+    return coded_bits(block, bits_per_square, knee, most)
 
 
 @inlined

@@ -5,52 +5,75 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from nvc.kernels.compile import inlined, kernel, spread
 from nvc.kernels.networks import Floats
 from nvc.models.warp import own_share
 
-_ONE = np.float32(1)
+_ONE, _HALF = np.float32(1), np.float32(0.5)
 _SIXTEENTH = np.float32(1 / 16)
 
 
-@kernel
-def _move_blocks(plane, vectors, block, unit, filters, out, first, last):
-    """Blocks as their vectors have them, a quarter of a side beyond their edges: out [.., side, side]."""
+@inlined
+def _move_block(plane, right, down, row, column, block, unit, filters, lines, out):
+    """A block as its vector has it, a quarter of a side beyond its edges: out [side, side]."""
     height, width = plane.shape
     reach = block // 4
     side = block + 2 * reach
     phases = len(filters) // unit
     limit = max(height, width) + side
-    lines = np.empty((side + 3, side), np.float32)
     sample_scale = np.float32(1 / 128**2)
+    step_x, step_y = right // unit, down // unit
+    across, along = (right - step_x * unit) * phases, (down - step_y * unit) * phases
+    left = column * block + min(max(step_x, -limit), limit) - reach - 1
+    top = row * block + min(max(step_y, -limit), limit) - reach - 1
+    a, b, c, d = filters[across, 0], filters[across, 1], filters[across, 2], filters[across, 3]
+    if left >= 0 and top >= 0 and left + side + 3 <= width and top + side + 3 <= height:
+        for j in range(side + 3):
+            source = plane[top + j, left : left + side + 3]
+            for i in range(side):
+                lines[j, i] = source[i] * a + source[i + 1] * b + source[i + 2] * c + source[i + 3] * d
+    else:
+        for j in range(side + 3):
+            source = plane[min(max(top + j, 0), height - 1)]
+            for i in range(side):
+                x0, x1 = min(max(left + i, 0), width - 1), min(max(left + i + 1, 0), width - 1)
+                x2, x3 = min(max(left + i + 2, 0), width - 1), min(max(left + i + 3, 0), width - 1)
+                lines[j, i] = source[x0] * a + source[x1] * b + source[x2] * c + source[x3] * d
+    a, b, c, d = filters[along, 0], filters[along, 1], filters[along, 2], filters[along, 3]
+    for j in range(side):
+        for i in range(side):
+            total = lines[j, i] * a + lines[j + 1, i] * b + lines[j + 2, i] * c + lines[j + 3, i] * d
+            out[j, i] = total * sample_scale
+
+
+@kernel
+def _move_blocks(plane, vectors, block, unit, filters, out, first, last):
+    """Blocks as their vectors have them: out [rows, columns, side, side]."""
+    lines = np.empty((out.shape[2] + 3, out.shape[2]), np.float32)
     for row in range(first, last):
         for column in range(vectors.shape[1]):
-            right, down = np.int64(vectors[row, column, 0]), np.int64(vectors[row, column, 1])
-            step_x, step_y = right // unit, down // unit
-            across, along = (right - step_x * unit) * phases, (down - step_y * unit) * phases
-            left = column * block + min(max(step_x, -limit), limit) - reach - 1
-            top = row * block + min(max(step_y, -limit), limit) - reach - 1
-            a, b, c, d = filters[across, 0], filters[across, 1], filters[across, 2], filters[across, 3]
-            if left >= 0 and top >= 0 and left + side + 3 <= width and top + side + 3 <= height:
-                for j in range(side + 3):
-                    source = plane[top + j, left : left + side + 3]
-                    for i in range(side):
-                        lines[j, i] = (
-                            source[i] * a + source[i + 1] * b + source[i + 2] * c + source[i + 3] * d
-                        )
-            else:
-                for j in range(side + 3):
-                    source = plane[min(max(top + j, 0), height - 1)]
-                    for i in range(side):
-                        x0, x1 = min(max(left + i, 0), width - 1), min(max(left + i + 1, 0), width - 1)
-                        x2, x3 = min(max(left + i + 2, 0), width - 1), min(max(left + i + 3, 0), width - 1)
-                        lines[j, i] = source[x0] * a + source[x1] * b + source[x2] * c + source[x3] * d
-            a, b, c, d = filters[along, 0], filters[along, 1], filters[along, 2], filters[along, 3]
+            x, y = np.int64(vectors[row, column, 0]), np.int64(vectors[row, column, 1])
+            _move_block(plane, x, y, row, column, block, unit, filters, lines, out[row, column])
+
+
+@kernel
+def _add_golden(plane, vectors, kinds, block, unit, filters, out, first, last):
+    """Where `kinds` is 1 the mean of what is there and of these blocks, where it is 2 these alone."""
+    side = out.shape[2]
+    lines, own = np.empty((side + 3, side), np.float32), np.empty((side, side), np.float32)
+    for row in range(first, last):
+        for column in range(vectors.shape[1]):
+            if not kinds[row, column]:
+                continue
+            x, y = np.int64(vectors[row, column, 0]), np.int64(vectors[row, column, 1])
+            _move_block(plane, x, y, row, column, block, unit, filters, lines, own)
+            there = out[row, column]
             for j in range(side):
                 for i in range(side):
-                    total = lines[j, i] * a + lines[j + 1, i] * b + lines[j + 2, i] * c + lines[j + 3, i] * d
-                    out[row, column, j, i] = total * sample_scale
+                    both = (there[j, i] + own[j, i]) * _HALF
+                    there[j, i] = both if kinds[row, column] == 1 else own[j, i]
 
 
 @inlined
@@ -96,14 +119,30 @@ def _blend_blocks(blocks, block, shares, out, first, last):
                     target[i] = line[i] * share + other[i] * (_ONE - share)
 
 
-def warp_plane(plane: Floats, vectors: Floats, block: int, unit: int, filters: Floats) -> Floats:
-    """Move the blocks of a plane [h, w] by integer vectors [h / block, w / block, 2], `unit` a sample."""
+def warp_plane(
+    plane: Floats,
+    vectors: Floats,
+    golden: Floats | None = None,
+    golden_vectors: Floats | None = None,
+    kinds: npt.NDArray[np.int64] | None = None,
+    *,
+    block: int,
+    unit: int,
+    filters: Floats,
+) -> Floats:
+    """Move the blocks of a plane [h, w] by integer vectors [h / block, w / block, 2], `unit` a sample.
+
+    golden: a plane that blocks take as well (kind 1) or instead (kind 2), with vectors of its own.
+    """
     rows, columns, _ = vectors.shape
     reach = block // 4
     side = block + 2 * reach
     moved = np.empty((rows, columns, side, side), np.float32)
     plane, vectors = np.ascontiguousarray(plane), np.ascontiguousarray(vectors)
     spread(partial(_move_blocks, plane, vectors, block, unit, filters, moved), rows, 20 * plane.size)
+    if golden is not None and golden_vectors is not None and kinds is not None:
+        others = np.ascontiguousarray(golden), np.ascontiguousarray(golden_vectors), kinds
+        spread(partial(_add_golden, *others, block, unit, filters, moved), rows, 20 * plane.size)
     out = np.empty_like(plane)
     shares = np.array([own_share(i, reach) for i in range(reach)], np.float32)
     spread(partial(_blend_blocks, moved, block, shares, out), rows, 4 * plane.size)

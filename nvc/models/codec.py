@@ -7,10 +7,13 @@ road, without one the decoder's; both run the very same code.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from nvc.models.config import CodecConfig
+from nvc.models.golden import Choice, Choose, Golden, middles, of_blocks
 from nvc.models.layers import Pointwise, blocks, downsample, upsample_to
 from nvc.models.motion_coder import Decision, MotionCoder
 from nvc.models.picture_coder import (
@@ -24,7 +27,14 @@ from nvc.models.picture_coder import (
     to_depth,
 )
 from nvc.models.quantiser import Port
-from nvc.models.warp import feature_vectors, pool_vectors, round_through, warp_features, warp_picture
+from nvc.models.warp import (
+    Blocks,
+    feature_vectors,
+    pool_vectors,
+    round_through,
+    warp_features,
+    warp_picture,
+)
 
 
 class TemporalContexts(nn.Module):
@@ -99,6 +109,16 @@ class Codec(nn.Module):
         """
         return self.motion(vectors, reference.vectors, qp, port, decide)
 
+    def code_choice(self, choose: Choose | None, reference: Reference, vectors: Tensor, port: Port) -> Choice:
+        """Code which superblocks use the golden picture, or decode it; vectors: coded, of the same picture.
+
+        choose: makes an encoder's choice. In the first P frame of a GOP there is nothing to choose.
+        """
+        if reference.golden is None:
+            return Choice.of_last(middles(vectors))
+        chosen = None if choose is None else choose(reference.golden, vectors)
+        return reference.golden.code(chosen, vectors, port)
+
     def code_inter(
         self,
         x: Picture | None,
@@ -107,9 +127,19 @@ class Codec(nn.Module):
         qp: Tensor,
         port: Port,
         lower: LowerLayer | None = None,
+        choice: Choice | None = None,
     ) -> Reference:
-        """Code a picture given the frame before it and decoded vectors; x is None in a decoder."""
-        return self.code_predicted(x, self.predict(reference, vectors), vectors, qp, port, lower)
+        """Code a picture given the frame before it and decoded vectors; x is None in a decoder.
+
+        choice: decoded, too; None where nobody chooses, as in training.
+        """
+        prediction = self.predict(reference, vectors, choice)
+        coded = self.code_predicted(x, prediction, vectors, qp, port, lower)
+        if choice is None:
+            return coded
+        if reference.golden is None:
+            return replace(coded, golden=Golden(reference.picture, choice.kinds, vectors))
+        return replace(coded, golden=reference.golden.after(choice, vectors))
 
     def code_predicted(
         self,
@@ -125,9 +155,14 @@ class Codec(nn.Module):
         picture, features, state, modes, u_hat = self.inter(x, prediction, (b, h, w), qp, port, lower)
         return Reference(self.finish(picture), features, state, vectors, modes, u_hat)
 
-    def predict(self, reference: Reference, vectors: Tensor) -> Prediction:
-        """Bring what the last frame left to where things are now."""
-        picture = warp_picture(reference.picture, vectors)
+    def predict(self, reference: Reference, vectors: Tensor, choice: Choice | None = None) -> Prediction:
+        """Bring what the last frame left, and what is chosen of the golden picture, to where things are."""
+        if choice is None or reference.golden is None or not choice.kinds.any():
+            picture = warp_picture(reference.picture, vectors)
+        else:
+            grid = vectors.shape[1:3]
+            by = Blocks(of_blocks(choice.kinds, *grid), of_blocks(choice.vectors, *grid))
+            picture = warp_picture(reference.picture, vectors, reference.golden.picture, by)
         features = warp_features(reference.features, feature_vectors(vectors))
         state = warp_features(reference.state, pool_vectors(vectors))
         return self.contexts(picture, features, state)

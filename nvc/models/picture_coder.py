@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nvc import kernels
 from nvc.models.block_modes import BlockModes, Modes
 from nvc.models.config import CodecConfig
+from nvc.models.golden import Golden
 from nvc.models.latent_coder import Bounds, LatentCoder, Modulation, uniform_steps, with_magnitude
 from nvc.models.layers import (
     Pointwise,
@@ -64,7 +65,8 @@ class Prediction:
 class Reference:
     """What a decoded frame leaves for the next: its picture, features at 1/8, long-term state at 1/16 and
     the vectors [b, h/8, w/8, 2] it was predicted with, in quarters of a luma pixel. For the layer above, the
-    modes of its blocks and its latent u_hat [b, h/16, w/16, n_latent] in quantiser steps."""
+    modes of its blocks and its latent u_hat [b, h/16, w/16, n_latent] in quantiser steps. golden: None in a
+    keyframe, and where nobody chooses."""
 
     picture: Picture
     features: Tensor
@@ -72,6 +74,7 @@ class Reference:
     vectors: Tensor
     modes: Modes
     u_hat: Tensor
+    golden: Golden | None = None
 
 
 @dataclass(frozen=True)

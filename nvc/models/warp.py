@@ -10,6 +10,7 @@ holds them exactly; blending is one operation at a time in a written order.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -17,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nvc import kernels
+
+Planes = tuple[Tensor, Tensor, Tensor]
 
 VECTOR_UNIT = 4  # steps per luma pixel
 GRID = 8  # luma pixels between vectors
@@ -42,16 +45,45 @@ def _filter_table() -> Tensor:
 FILTER_TABLE = _filter_table()
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """How blocks use the golden picture: kinds, int64 [b, h/8, w/8], as golden.Kind has them; vectors."""
+
+    kinds: Tensor
+    vectors: Tensor
+
+
 def round_through(x: Tensor) -> Tensor:
     """Round half to even; in training the gradient passes as if nothing had been rounded."""
     return x + (x.round() - x).detach() if x.requires_grad else x.round()
 
 
-def warp_plane(plane: Tensor, vectors: Tensor, block: int, unit: int) -> Tensor:
+def warp_plane(
+    plane: Tensor,
+    vectors: Tensor,
+    block: int,
+    unit: int,
+    golden: Tensor | None = None,
+    by: Blocks | None = None,
+) -> Tensor:
     """Move the blocks of planes [b, h, w] by integer vectors [b, h / block, w / block, 2], `unit` a sample.
 
-    Beyond the border the nearest sample counts.
+    Beyond the border the nearest sample counts. golden: other planes, which blocks take as well or instead.
     """
+    b, h, w = plane.shape
+    blocks = _move_blocks(plane, vectors, block, unit)
+    if golden is not None and by is not None:
+        others = _move_blocks(golden, by.vectors, block, unit)
+        kinds = by.kinds[..., None, None]
+        blocks = torch.where(kinds == 1, (blocks + others) * 0.5, torch.where(kinds == 2, others, blocks))
+    reach = block // 4
+    across = _blend(blocks, reach)
+    moved = _blend(across.transpose(1, 2).transpose(3, 4), reach).transpose(1, 2).transpose(3, 4)
+    return moved.transpose(2, 3).reshape(b, h, w)
+
+
+def _move_blocks(plane: Tensor, vectors: Tensor, block: int, unit: int) -> Tensor:
+    """Blocks as their vectors have them, a quarter of a side beyond their edges: [b, .., side, side]."""
     b, h, w = plane.shape
     _, rows, columns, _ = vectors.shape
     reach = block // 4
@@ -72,9 +104,7 @@ def warp_plane(plane: Tensor, vectors: Tensor, block: int, unit: int) -> Tensor:
     assert isinstance(lines, Tensor)
     total = sum(lines[..., i : i + side, :] * filters[..., None, None, 1, i] for i in range(TAPS))
     assert isinstance(total, Tensor)
-    across = _blend(total * (1.0 / FILTER_UNIT**2), reach)
-    moved = _blend(across.transpose(1, 2).transpose(3, 4), reach).transpose(1, 2).transpose(3, 4)
-    return moved.transpose(2, 3).reshape(b, h, w)
+    return total * (1.0 / FILTER_UNIT**2)
 
 
 def _blend(x: Tensor, reach: int) -> Tensor:
@@ -95,20 +125,33 @@ def own_share(distance: int, reach: int) -> float:
     return 0.5 + (distance + 0.5) / (2 * reach)
 
 
-def warp_picture(picture: tuple[Tensor, Tensor, Tensor], vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Move Y [b, h, w] and U, V [b, h/2, w/2] by integer vectors on the 1/8 luma grid [b, h/8, w/8, 2]."""
-    y, u, v = picture
-    if kernels.usable(y, vectors):
-        from nvc.kernels.warp import warp_plane as warp
+def warp_picture(
+    picture: Planes, vectors: Tensor, golden: Planes | None = None, by: Blocks | None = None
+) -> Planes:
+    """Move Y [b, h, w] and U, V [b, h/2, w/2] by integer vectors on the 1/8 luma grid [b, h/8, w/8, 2].
 
-        def moved(planes: Tensor, block: int, unit: int) -> Tensor:
-            run = partial(warp, block=block, unit=unit, filters=FILTER_TABLE.numpy())
-            return kernels.each(run, planes, vectors)
+    golden, by: another picture, and which blocks take that as well or instead.
+    """
+    units = (GRID, VECTOR_UNIT), (GRID // 2, 2 * VECTOR_UNIT), (GRID // 2, 2 * VECTOR_UNIT)
+    others = (None, None, None) if golden is None else golden
+    moved = [
+        _warp(plane, vectors, *unit, other, by)
+        for plane, unit, other in zip(picture, units, others, strict=True)
+    ]
+    return moved[0], moved[1], moved[2]
 
-        chroma = GRID // 2, 2 * VECTOR_UNIT
-        return moved(y, GRID, VECTOR_UNIT), moved(u, *chroma), moved(v, *chroma)
-    both = warp_plane(torch.cat([u, v]), torch.cat([vectors, vectors]), GRID // 2, 2 * VECTOR_UNIT)
-    return warp_plane(y, vectors, GRID, VECTOR_UNIT), both[: u.shape[0]], both[u.shape[0] :]
+
+def _warp(
+    plane: Tensor, vectors: Tensor, block: int, unit: int, golden: Tensor | None, by: Blocks | None
+) -> Tensor:
+    if not kernels.usable(plane, vectors):
+        return warp_plane(plane, vectors, block, unit, golden, by)
+    from nvc.kernels.warp import warp_plane as warp
+
+    run = partial(warp, block=block, unit=unit, filters=FILTER_TABLE.numpy())
+    if golden is None or by is None:
+        return kernels.each(run, plane, vectors)
+    return kernels.each(run, plane, vectors, golden, by.vectors, by.kinds)
 
 
 def warp_features(features: Tensor, vectors: Tensor) -> Tensor:

@@ -102,9 +102,9 @@ def coded(name: str) -> tuple[list[tuple[FramePacket, Frame]], Modes]:
     clip[1].y[32:64, 96:144] = 128
     encoder = FrameCoder(load_model(name), WIDTH, HEIGHT)
     frames = []
+    still = FoundMotion(np.zeros((HEIGHT // 8, WIDTH // 8, 2), np.float32))
     for frame, frame_type in zip(clip, (FrameType.I, FrameType.P), strict=True):
-        still = FoundMotion(np.zeros((HEIGHT // 8, WIDTH // 8, 2), np.float32))
-        packet, shown = encoder.encode(frame, frame_type, 14, None if frame.pts == 0 else still)
+        packet, shown = encoder.encode(frame, frame_type, 14, lambda: still)
         frames.append((packet, shown[-1]))
     assert encoder.state is not None
     return frames, encoder.state.references[0].modes

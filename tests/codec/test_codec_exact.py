@@ -19,6 +19,7 @@ from nvc.frames import Frame
 from nvc.media.synthetic import natural_clip
 from nvc.model_store import Model, load_model
 from nvc.models import self_test
+from nvc.models.golden import Choice, Golden, Kind, middles
 from nvc.models.layers import (
     ACTIVATION_MAX,
     EXACT_SUM_LIMIT,
@@ -32,15 +33,15 @@ from nvc.motion_search import FoundMotion
 # No arithmetic at all.
 MOVES = """
 _to_copy alias all any arange cat chunk clone contiguous copy_ detach detach_ expand expand_as fill_ flatten
-flip full gather index index_copy index_select is_nonzero lift_fresh masked_scatter masked_scatter_ narrow
-numpy_T ones permute reshape resolve_conj resolve_neg select slice split_with_sizes stack to transpose tril
-unsqueeze view where zeros zeros_like
+flip full full_like gather index index_copy index_select is_nonzero lift_fresh masked_scatter
+masked_scatter_ narrow numpy_T ones permute repeat_interleave reshape resolve_conj resolve_neg select slice
+split_with_sizes stack to transpose tril unsqueeze view where zeros zeros_like
 """.split()
 # One rounded IEEE-754 operation for each element, or none. `div` is of two tensors: by a number, libraries
 # multiply with the reciprocal instead.
 SINGLE = """
-__and__ abs add add_ amax bitwise_not clamp clamp_ div eq floor gt leaky_relu lt maximum minimum mul mul_
-remainder round round_ rsub sub sub_
+__and__ abs add add_ amax bitwise_not clamp clamp_ div eq floor gt leaky_relu lt max_pool2d maximum minimum
+mul mul_ remainder round round_ rsub sub sub_
 """.split()
 # Sums of products of bounded integers, exact in any order: layers check their bound, vectors are small.
 EXACT_SUMS = ["avg_pool2d", "conv2d", "linear", "matmul"]
@@ -66,17 +67,24 @@ class Recorder(TorchDispatchMode):
 LAYERS = (Layer(qp_offset=15), Layer())
 
 
-def code_two_frames(model: Model) -> tuple[list[FramePacket], list[Frame]]:
-    frames = natural_clip(80, 48, 2, seed=3)
+def choose_each(golden: Golden, vectors: torch.Tensor) -> Choice:
+    """All kinds of superblocks, with new vectors."""
+    kinds = torch.arange(golden.kinds.numel()).view(golden.kinds.shape) % len(Kind)
+    return Choice(kinds, middles(golden.chained(vectors)) + 5.0)
+
+
+def code_frames(model: Model) -> tuple[list[FramePacket], list[Frame]]:
     coder = FrameCoder(model, 80, 48, layers=LAYERS)
-    motion = FoundMotion(np.full((6, 10, 2), 7.0, np.float32))
-    first = coder.encode(frames[0], FrameType.I, 20)
-    second = coder.encode(frames[1], FrameType.P, 24, motion)
-    return [first[0], second[0]], [first[1][-1], second[1][-1]]
+    motion = FoundMotion(np.full((6, 10, 2), 7.0, np.float32), choose_golden=choose_each)
+    coded = [
+        coder.encode(frame, FrameType.P if index else FrameType.I, 20 + 4 * index, lambda: motion)
+        for index, frame in enumerate(natural_clip(80, 48, 3, seed=3))
+    ]
+    return [packet for packet, _ in coded], [frames[-1] for _, frames in coded]
 
 
 def test_the_decoder_runs_only_allowed_operators(speaking_model: Model) -> None:
-    packets, _ = code_two_frames(speaking_model)
+    packets, _ = code_frames(speaking_model)
     decoder = FrameCoder(speaking_model, 80, 48, layers=LAYERS)
     recorder = Recorder()
     with recorder, kernels.switched(False):
@@ -87,7 +95,7 @@ def test_the_decoder_runs_only_allowed_operators(speaking_model: Model) -> None:
 
 
 def test_decoding_gives_the_encoders_reconstruction(speaking_model: Model) -> None:
-    packets, reconstructions = code_two_frames(speaking_model)
+    packets, reconstructions = code_frames(speaking_model)
     decoder = FrameCoder(speaking_model, 80, 48, layers=LAYERS)
     for index, packet in enumerate(packets):
         decoded = decoder.decode(packet)[-1]
@@ -97,10 +105,10 @@ def test_decoding_gives_the_encoders_reconstruction(speaking_model: Model) -> No
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_do_not_change_a_bit(speaking_model: Model, threads: int) -> None:
     before = torch.get_num_threads()
-    reference = code_two_frames(speaking_model)[1]
+    reference = code_frames(speaking_model)[1]
     try:
         torch.set_num_threads(threads)
-        assert [f.checksum() for f in code_two_frames(speaking_model)[1]] == [f.checksum() for f in reference]
+        assert [f.checksum() for f in code_frames(speaking_model)[1]] == [f.checksum() for f in reference]
     finally:
         torch.set_num_threads(before)
 
@@ -108,9 +116,9 @@ def test_threads_do_not_change_a_bit(speaking_model: Model, threads: int) -> Non
 @pytest.mark.filterwarnings("ignore:TF32 acceleration")  # torch warns whenever the flags are set
 def test_onednn_does_not_change_a_bit(speaking_model: Model) -> None:
     with kernels.switched(False):
-        reference = code_two_frames(speaking_model)
+        reference = code_frames(speaking_model)
     with kernels.switched(False), torch.backends.mkldnn.flags(enabled=False):
-        other = code_two_frames(speaking_model)
+        other = code_frames(speaking_model)
     assert [f.checksum() for f in other[1]] == [f.checksum() for f in reference[1]]
     assert other[0] == reference[0]
 
@@ -120,7 +128,7 @@ def test_products_in_float64_give_the_same_integers(
 ) -> None:
     """The sums really are exact in float32: computing them in float64 changes nothing."""
     with kernels.switched(False):
-        reference = code_two_frames(speaking_model)
+        reference = code_frames(speaking_model)
 
     def in_double(kind: type[Pointwise] | type[Depthwise]) -> None:
         product = kind.product
@@ -135,13 +143,13 @@ def test_products_in_float64_give_the_same_integers(
     in_double(Pointwise)
     in_double(Depthwise)
     with kernels.switched(False):
-        assert code_two_frames(speaking_model)[0] == reference[0]
+        assert code_frames(speaking_model)[0] == reference[0]
 
 
 def test_kernels_do_not_change_a_bit(speaking_model: Model) -> None:
-    compiled = code_two_frames(speaking_model)
+    compiled = code_frames(speaking_model)
     with kernels.switched(False):
-        plain = code_two_frames(speaking_model)
+        plain = code_frames(speaking_model)
     assert compiled[0] == plain[0]
     assert [f.checksum() for f in compiled[1]] == [f.checksum() for f in plain[1]]
 

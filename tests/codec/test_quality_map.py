@@ -86,7 +86,7 @@ def code(model: Model, maps: list[Offsets | None]) -> tuple[list[FramePacket], l
     packets, frames = [], []
     for index, frame in enumerate(natural_clip(80, 48, len(maps), seed=3)):
         kind = FrameType.P if index else FrameType.I
-        coded = coder.encode(frame, kind, 30, motion if index else None, offsets=maps[index])
+        coded = coder.encode(frame, kind, 30, (lambda: motion) if index else None, offsets=maps[index])
         packets.append(coded[0])
         frames.append(coded[1][-1])
     return packets, frames
