@@ -32,8 +32,8 @@ class EstimatingCoder(RansCoder):
         self.__dict__.update(coder.__dict__)
         self.estimated_bits = self.real_bits = 0.0
 
-    def encode(self, groups: list[tuple[Tensor, Tensor]]) -> bytes:
-        payload = super().encode(groups)
+    def encode(self, groups: list[tuple[Tensor, Tensor]], checksum: int = 0) -> bytes:
+        payload = super().encode(groups, checksum)
         for symbols, rows in groups:
             self.estimated_bits += float(laplace_bits(symbols.float(), rows.float()).sum())
         self.real_bits += 8 * len(payload)

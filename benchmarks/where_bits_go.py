@@ -40,8 +40,8 @@ class CountingCoder(RansCoder):
         self.__dict__.update(coder.__dict__)
         self.n_motion_bytes = self.n_sent = self.n_nonzero = 0
 
-    def encode(self, groups: list[tuple[Tensor, Tensor]]) -> bytes:
-        payload = super().encode(groups)
+    def encode(self, groups: list[tuple[Tensor, Tensor]], checksum: int = 0) -> bytes:
+        payload = super().encode(groups, checksum)
         symbols, rows = (torch.cat(parts) for parts in zip(*groups, strict=True))
         bank = rows // N_SCALES
         is_motion = (bank == Bank.VECTOR) | (bank == Bank.CHOICE)
