@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nvc.models.config import CodecConfig
-from nvc.models.golden import Choice, Choose, Golden, middles, of_blocks
+from nvc.models.golden import Choice, Choose, Golden, middles
 from nvc.models.layers import Pointwise, blocks, downsample, upsample_to
 from nvc.models.motion_coder import Decision, MotionCoder
 from nvc.models.picture_coder import (
@@ -28,7 +28,6 @@ from nvc.models.picture_coder import (
 )
 from nvc.models.quantiser import Port
 from nvc.models.warp import (
-    Blocks,
     feature_vectors,
     pool_vectors,
     round_through,
@@ -160,8 +159,7 @@ class Codec(nn.Module):
         if choice is None or reference.golden is None or not choice.kinds.any():
             picture = warp_picture(reference.picture, vectors)
         else:
-            grid = vectors.shape[1:3]
-            by = Blocks(of_blocks(choice.kinds, *grid), of_blocks(choice.vectors, *grid))
+            by = choice.of_blocks(*vectors.shape[1:3])
             picture = warp_picture(reference.picture, vectors, reference.golden.picture, by)
         features = warp_features(reference.features, feature_vectors(vectors))
         state = warp_features(reference.state, pool_vectors(vectors))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nvc.models.motion_coder import VECTOR_MAX
 from nvc.models.quantiser import Bank, Port
-from nvc.models.warp import GRID, VECTOR_UNIT
+from nvc.models.warp import GRID, VECTOR_UNIT, Planes
 
 SUPERBLOCK = 4  # blocks with a vector a side
 SYMBOLS_PER_SUPERBLOCK = 3  # at most: its kind, and how its vector differs in x and y
@@ -49,6 +49,10 @@ class Choice:
         """All superblocks, with these vectors, take the last picture alone."""
         return cls(torch.zeros(vectors.shape[:-1], dtype=torch.int64, device=vectors.device), vectors)
 
+    def of_blocks(self, rows: int, columns: int) -> Choice:
+        """The same for each of the blocks [b, rows, columns] of the superblocks."""
+        return Choice(of_blocks(self.kinds, rows, columns), of_blocks(self.vectors, rows, columns))
+
 
 @dataclass(frozen=True)
 class Golden:
@@ -58,7 +62,7 @@ class Golden:
     vectors [b, h/8, w/8, 2].
     """
 
-    picture: tuple[Tensor, Tensor, Tensor]
+    picture: Planes
     kinds: Tensor
     field: Tensor
 
@@ -100,9 +104,8 @@ class Golden:
 
     def after(self, choice: Choice, vectors: Tensor) -> Golden:
         """What the frame of this choice leaves for the next."""
-        grid = vectors.shape[1:3]
-        used = of_blocks(choice.kinds, *grid)[..., None] > 0
-        field = torch.where(used, of_blocks(choice.vectors, *grid), self.chained(vectors))
+        blocks = choice.of_blocks(*vectors.shape[1:3])
+        field = torch.where(blocks.kinds[..., None] > 0, blocks.vectors, self.chained(vectors))
         return Golden(self.picture, choice.kinds, field)
 
 

@@ -10,14 +10,17 @@ holds them exactly; blending is one operation at a time in a written order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from nvc import kernels
+
+if TYPE_CHECKING:
+    from nvc.models.golden import Choice
 
 Planes = tuple[Tensor, Tensor, Tensor]
 
@@ -45,14 +48,6 @@ def _filter_table() -> Tensor:
 FILTER_TABLE = _filter_table()
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """How blocks use the golden picture: kinds, int64 [b, h/8, w/8], as golden.Kind has them; vectors."""
-
-    kinds: Tensor
-    vectors: Tensor
-
-
 def round_through(x: Tensor) -> Tensor:
     """Round half to even; in training the gradient passes as if nothing had been rounded."""
     return x + (x.round() - x).detach() if x.requires_grad else x.round()
@@ -64,11 +59,12 @@ def warp_plane(
     block: int,
     unit: int,
     golden: Tensor | None = None,
-    by: Blocks | None = None,
+    by: Choice | None = None,
 ) -> Tensor:
     """Move the blocks of planes [b, h, w] by integer vectors [b, h / block, w / block, 2], `unit` a sample.
 
-    Beyond the border the nearest sample counts. golden: other planes, which blocks take as well or instead.
+    Beyond the border the nearest sample counts. golden, by: other planes, and which blocks take those as well
+    or instead.
     """
     b, h, w = plane.shape
     blocks = _move_blocks(plane, vectors, block, unit)
@@ -126,11 +122,11 @@ def own_share(distance: int, reach: int) -> float:
 
 
 def warp_picture(
-    picture: Planes, vectors: Tensor, golden: Planes | None = None, by: Blocks | None = None
+    picture: Planes, vectors: Tensor, golden: Planes | None = None, by: Choice | None = None
 ) -> Planes:
     """Move Y [b, h, w] and U, V [b, h/2, w/2] by integer vectors on the 1/8 luma grid [b, h/8, w/8, 2].
 
-    golden, by: another picture, and which blocks take that as well or instead.
+    golden, by: another picture, and which blocks take that as well or instead (Choice.of_blocks).
     """
     units = (GRID, VECTOR_UNIT), (GRID // 2, 2 * VECTOR_UNIT), (GRID // 2, 2 * VECTOR_UNIT)
     others = (None, None, None) if golden is None else golden
@@ -142,7 +138,7 @@ def warp_picture(
 
 
 def _warp(
-    plane: Tensor, vectors: Tensor, block: int, unit: int, golden: Tensor | None, by: Blocks | None
+    plane: Tensor, vectors: Tensor, block: int, unit: int, golden: Tensor | None, by: Choice | None
 ) -> Tensor:
     if not kernels.usable(plane, vectors):
         return warp_plane(plane, vectors, block, unit, golden, by)

@@ -19,7 +19,7 @@ from nvc.media.synthetic import natural_clip
 from nvc.model_store import load_model
 from nvc.models.golden import SUPERBLOCK, Choice, Golden, Kind, middles, of_blocks
 from nvc.models.quantiser import DecoderPort, EncoderPort
-from nvc.models.warp import GRID, VECTOR_UNIT, Blocks, warp_picture
+from nvc.models.warp import GRID, VECTOR_UNIT, warp_picture
 
 few = settings(deadline=None, max_examples=25)
 
@@ -98,12 +98,12 @@ def test_kernels_mix_blocks_as_torch_does(rows: int, columns: int, seed: int) ->
     mixed = []
     for on in (False, True):
         with kernels.switched(on), torch.no_grad():
-            mixed.append(warp_picture(last, vectors, other, Blocks(kinds, into_other)))
+            mixed.append(warp_picture(last, vectors, other, Choice(kinds, into_other)))
     assert all(torch.equal(a, b) for a, b in zip(*mixed, strict=True))
     with torch.no_grad():
         alone = warp_picture(other, into_other)
         every = torch.full_like(kinds, Kind.GOLDEN)
-        only = warp_picture(last, vectors, other, Blocks(every, into_other))
+        only = warp_picture(last, vectors, other, Choice(every, into_other))
     assert all(torch.equal(a, b) for a, b in zip(alone, only, strict=True))
 
 
