@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,11 @@ from torch import Tensor
 
 from bitstream_spec import CorruptStream, FramePacket, FrameType, Layer, Substream, UnsupportedStream
 from nvc.errors import DecodeError
+from nvc.filter_search import fitted_offsets
 from nvc.frames import Frame, Plane
 from nvc.gop import clip_qp
 from nvc.model_store import Model
+from nvc.models.adaptive_filter import SYMBOLS_PER_FRAME, code_offsets
 from nvc.models.exact import exact_arithmetic
 from nvc.models.golden import SUPERBLOCK, SYMBOLS_PER_SUPERBLOCK, Choice
 from nvc.models.motion_coder import SYMBOLS_PER_VECTOR
@@ -148,6 +151,7 @@ class FrameCoder:
         config = self.model.codec.config
         symbols = self.model.coder.decoder(packet.layers[index].payload)
         n_symbols = self._n_symbols(config.n_latent + 2, config.n_hyper)  # and the modes
+        n_symbols += SYMBOLS_PER_FRAME
         if packet.frame_type is FrameType.P and not index:
             rows, columns = self.padded_height // GRID, self.padded_width // GRID
             n_superblocks = -(-rows // SUPERBLOCK) * -(-columns // SUPERBLOCK)
@@ -179,10 +183,11 @@ class FrameCoder:
         lower = None
         for layer, port, own in zip(self.layers, ports, before, strict=False):
             qps = self._qps(qp + layer.qp_offset, offsets)
+            code_taps = partial(self._code_taps, x, qp + layer.qp_offset, frame_type, port)
             if own is None:
-                reference = codec.code_intra(x, size, qps, port, lower)
+                reference = codec.code_intra(x, size, qps, port, lower, code_taps)
             else:
-                reference = codec.code_inter(x, vectors, own, qps, port, lower, choice)
+                reference = codec.code_inter(x, vectors, own, qps, port, lower, choice, code_taps)
             lower = LowerLayer(reference, qps)
             references.append(reference)
         self.state = State(tuple(references), offsets)
@@ -199,6 +204,15 @@ class FrameCoder:
         decide = LastWord([motion])
         vectors = codec.code_vectors(decide.vectors.to(self.device), last, qps, port, decide)
         return vectors, codec.code_choice(motion.choose_golden, last, vectors, port)
+
+    def _code_taps(
+        self, x: Picture | None, qp: int, frame_type: FrameType, port: Port, decoded: Picture, before: Tensor
+    ) -> Tensor:
+        own = None
+        if x is not None:
+            adaptive_filter, predicts = self.model.codec.adaptive_filter, frame_type is FrameType.P
+            own = fitted_offsets(adaptive_filter, decoded, x, clip_qp(qp), before, predicts=predicts)
+        return code_offsets(own, before, port)
 
     def _qps(self, qp: int, offsets: Offsets | None = None) -> Tensor:
         if offsets is None or not offsets.any():
@@ -254,6 +268,6 @@ class FrameCoder:
         h, w = (self.height + 1) // 2, (self.width + 1) // 2
         frames = []
         for reference in self.state.references:
-            y, u, v = ((plane[0] + CENTRE).to(torch.uint8).cpu().numpy() for plane in reference.picture)
+            y, u, v = ((plane[0] + CENTRE).to(torch.uint8).cpu().numpy() for plane in reference.shown)
             frames.append(Frame(y[: self.height, : self.width], u[:h, :w], v[:h, :w], pts, duration))
         return tuple(frames)

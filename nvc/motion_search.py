@@ -23,8 +23,8 @@ from nvc import kernels
 from nvc.golden_search import GoldenSearch
 from nvc.models.golden import Choose, choose_last
 from nvc.models.motion_coder import SYMBOLS_OF_RANKS, Expected
-from nvc.models.picture_coder import FINEST_STEP, QP_PER_DOUBLING
-from nvc.models.quantiser import BITS_PER_SQUARED_STEP, N_SCALES, laplace_bits, table_rows
+from nvc.models.picture_coder import bits_per_squared_error
+from nvc.models.quantiser import N_SCALES, laplace_bits, table_rows
 from nvc.models.warp import GRID, VECTOR_UNIT
 
 Plane = npt.NDArray[np.uint8]
@@ -89,8 +89,7 @@ class MotionSearch:
 
         median = np.broadcast_to(np.rint(np.median(flow.reshape(-1, 2), axis=0)), flow.shape)
         candidates = np.stack([flow, np.zeros_like(flow), previous, median]).astype(np.int32)
-        step = FINEST_STEP * 2 ** (qp / QP_PER_DOUBLING)
-        bits_per_square = BITS_PER_SQUARED_STEP / (step * step)
+        bits_per_square = bits_per_squared_error(qp)
         prices = SHARE_OF_EACH_NEIGHBOUR * bits_of_differences() / (bits_per_square * ERROR_UNIT)
         padded = np.pad(current, REACH, mode="edge")
         planes = shifted_planes(reference)

@@ -82,7 +82,7 @@ def measure_curves(model: Model, y: Bytes, u: Bytes, v: Bytes) -> Curves:
                     vectors = model.codec.code_vectors(decide.vectors, reference, qp, port, decide)
                     reference = model.codec.code_inter(x, vectors, reference, qp, port)
             bits[-1] += port.block_bits.view(grid)
-            decoded[i] = reference.picture[0][0]
+            decoded[i] = reference.shown[0][0]
         errors.append(decoded - planes[0])
         gradients.append(_gradient(planes[0], decoded))
     loss = [torch.zeros(grid)]

@@ -7,11 +7,13 @@ road, without one the decoder's; both run the very same code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from nvc.models.adaptive_filter import N_SETS, N_TAPS, AdaptiveFilter
 from nvc.models.config import CodecConfig
 from nvc.models.golden import Choice, Choose, Golden, middles
 from nvc.models.layers import Pointwise, blocks, downsample, upsample_to
@@ -34,6 +36,10 @@ from nvc.models.warp import (
     warp_features,
     warp_picture,
 )
+
+CodeTaps = Callable[[Picture, Tensor], Tensor]
+"""Codes what is added to the adaptive filter's taps, see `code_offsets`; from the picture that is to be
+filtered and what was added before."""
 
 
 class TemporalContexts(nn.Module):
@@ -78,6 +84,7 @@ class Codec(nn.Module):
         self.motion = MotionCoder(config)
         self.contexts = TemporalContexts(config)
         self.inter = PictureCoder(config, predicts=True)
+        self.adaptive_filter = AdaptiveFilter()
 
     def code_intra(
         self,
@@ -86,12 +93,15 @@ class Codec(nn.Module):
         qp: Tensor,
         port: Port,
         lower: LowerLayer | None = None,
+        code_taps: CodeTaps | None = None,
     ) -> Reference:
-        """Code a picture by itself; x is None in a decoder. size: batch, height, width, multiples of 16."""
+        """Code a picture by itself; x is None in a decoder. size: batch, height, width, multiples of 16.
+        code_taps: None where nothing is added to taps, as in training."""
         picture, features, state, modes, u_hat = self.intra(x, None, size, qp, port, lower)
         b, h, w = size
         vectors = torch.zeros(b, h // 8, w // 8, 2, device=qp.device)
-        return Reference(self.finish(picture), features, state, vectors, modes, u_hat)
+        filtered, _ = self._filter(self._finish(picture), qp, None, code_taps, predicts=False)
+        return Reference(filtered, features, state, vectors, modes, u_hat)
 
     def code_vectors(
         self,
@@ -127,13 +137,15 @@ class Codec(nn.Module):
         port: Port,
         lower: LowerLayer | None = None,
         choice: Choice | None = None,
+        code_taps: CodeTaps | None = None,
     ) -> Reference:
         """Code a picture given the frame before it and decoded vectors; x is None in a decoder.
 
-        choice: decoded, too; None where nobody chooses, as in training.
+        choice: decoded, too; it and code_taps are None where nobody chooses, as in training.
         """
         prediction = self.predict(reference, vectors, choice)
-        coded = self.code_predicted(x, prediction, vectors, qp, port, lower)
+        before = reference.tap_offsets
+        coded = self.code_predicted(x, prediction, vectors, qp, port, lower, code_taps, before)
         if choice is None:
             return coded
         if reference.golden is None:
@@ -148,11 +160,16 @@ class Codec(nn.Module):
         qp: Tensor,
         port: Port,
         lower: LowerLayer | None = None,
+        code_taps: CodeTaps | None = None,
+        taps_before: Tensor | None = None,
     ) -> Reference:
         """What follows motion compensation in `code_inter`."""
         b, h, w = prediction.picture[0].shape
         picture, features, state, modes, u_hat = self.inter(x, prediction, (b, h, w), qp, port, lower)
-        return Reference(self.finish(picture), features, state, vectors, modes, u_hat)
+        finished = self._finish(picture)
+        filtered, offsets = self._filter(finished, qp, taps_before, code_taps, predicts=True)
+        left = Reference(finished, features, state, vectors, modes, u_hat)
+        return replace(left, tap_offsets=offsets, filtered=filtered)
 
     def predict(self, reference: Reference, vectors: Tensor, choice: Choice | None = None) -> Prediction:
         """Bring what the last frame left, and what is chosen of the golden picture, to where things are."""
@@ -165,7 +182,17 @@ class Codec(nn.Module):
         state = warp_features(reference.state, pool_vectors(vectors))
         return self.contexts(picture, features, state)
 
-    def finish(self, picture: Picture) -> Picture:
+    def _finish(self, picture: Picture) -> Picture:
         """Clip to 8 bits and round; in training the rounding lets gradients pass."""
         y, u, v = (round_through(plane.clamp(-128.0, 127.0)) for plane in picture)
         return y, u, v
+
+    def _filter(
+        self, picture: Picture, qp: Tensor, before: Tensor | None, code: CodeTaps | None, *, predicts: bool
+    ) -> tuple[Picture, Tensor | None]:
+        """The picture filtered, and what is added to taps."""
+        offsets = None
+        if code is not None:
+            nothing = picture[0].new_zeros(N_SETS, N_TAPS)
+            offsets = code(picture, nothing if before is None else before)
+        return self.adaptive_filter(picture, qp, offsets, predicts=predicts), offsets

@@ -48,13 +48,15 @@ def finish_exact(codec: Codec) -> None:
 def exact_tensors(codec: Codec) -> dict[str, Tensor]:
     """All parameters of an exact codec, one flat tensor of each kind, in the order of its modules.
 
-    weights: int8; affines: float32, each layer's scales and biases; knots: float16, of qp tables.
+    weights: int8; affines: float32, each layer's scales and biases; knots: float16, of qp tables; taps:
+    int16, of the adaptive filter.
     """
     layers = product_layers(codec).values()
     kinds = {
         "weights": [layer.weight.to(torch.int8) for layer in layers],
         "affines": [layer.affine for layer in layers],
         "knots": [table.knots.half() for table in qp_tables(codec)],
+        "taps": [codec.adaptive_filter.taps.to(torch.int16)],
     }
     return {kind: torch.cat([t.detach().flatten() for t in tensors]) for kind, tensors in kinds.items()}
 
@@ -66,7 +68,7 @@ class _Flat:
         self.kind, self.data, self.position = kind, tensors[kind], 0
         if self.data.dtype != dtype or self.data.ndim != 1:
             raise ValueError(f"{kind} are {self.data.dtype}, expected flat {dtype}")
-        if dtype != torch.int8 and not bool(torch.isfinite(self.data).all()):
+        if dtype.is_floating_point and not bool(torch.isfinite(self.data).all()):
             raise ValueError(f"{kind} are not finite")
 
     def take(self, *shape: int) -> Tensor:
@@ -87,12 +89,13 @@ def load_exact(codec: Codec, tensors: dict[str, Tensor]) -> None:
     Raises KeyError for a missing kind and ValueError for wrong sizes, types or ranges.
     """
     weights, affines = _Flat(tensors, "weights", torch.int8), _Flat(tensors, "affines", torch.float32)
-    knots = _Flat(tensors, "knots", torch.float16)
+    knots, taps = _Flat(tensors, "knots", torch.float16), _Flat(tensors, "taps", torch.int16)
     for layer in product_layers(codec).values():
         layer.set_exact(weights.take(*layer.weight.shape), affines.take(2, len(layer.bias) + 1))
     for table in qp_tables(codec):
         table.set_exact(knots.take(*table.knots.shape))
-    for flat in (weights, affines, knots):
+    codec.adaptive_filter.set_exact(taps.take(*codec.adaptive_filter.taps.shape))
+    for flat in (weights, affines, knots, taps):
         flat.finish()
     finish_exact(codec)
 

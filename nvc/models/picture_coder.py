@@ -26,7 +26,7 @@ from nvc.models.layers import (
     space_to_depth,
     upsample_to,
 )
-from nvc.models.quantiser import Port, latent_bank
+from nvc.models.quantiser import BITS_PER_SQUARED_STEP, Port, latent_bank
 from nvc.models.transform import LUMA_BLOCK, PictureTransform, coefficient_frequencies
 
 Picture = tuple[Tensor, Tensor, Tensor]
@@ -66,7 +66,8 @@ class Reference:
     """What a decoded frame leaves for the next: its picture, features at 1/8, long-term state at 1/16 and
     the vectors [b, h/8, w/8, 2] it was predicted with, in quarters of a luma pixel. For the layer above, the
     modes of its blocks and its latent u_hat [b, h/16, w/16, n_latent] in quantiser steps. golden: None in a
-    keyframe, and where nobody chooses."""
+    keyframe, and where nobody chooses. tap_offsets: what is added to the adaptive filter's taps in P frames,
+    [N_SETS, N_TAPS]. filtered: what is shown in place of the picture of a P frame."""
 
     picture: Picture
     features: Tensor
@@ -75,6 +76,13 @@ class Reference:
     modes: Modes
     u_hat: Tensor
     golden: Golden | None = None
+    tap_offsets: Tensor | None = None
+    filtered: Picture | None = None
+
+    @property
+    def shown(self) -> Picture:
+        """The picture as a viewer gets it."""
+        return self.picture if self.filtered is None else self.filtered
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,12 @@ class LowerLayer:
 
     reference: Reference
     qp: Tensor
+
+
+def bits_per_squared_error(qp: float, doubling: float = QP_PER_DOUBLING) -> float:
+    """What a squared error of a sample is worth at this qp; doubling: of steps, in qp."""
+    step = FINEST_STEP * 2 ** (qp / doubling)
+    return BITS_PER_SQUARED_STEP / (step * step)
 
 
 def to_depth(picture: Picture) -> Tensor:

@@ -39,6 +39,8 @@ def perturb(codec: Codec) -> None:
         for parameter in codec.parameters():
             if parameter.ndim == 2 and not parameter.any():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.02)
+    taps = codec.adaptive_filter.taps
+    taps[:] = torch.randint(-9, 10, taps.shape, generator=generator).float()
 
 
 @pytest.fixture(scope="session")

@@ -34,21 +34,21 @@ from nvc.motion_search import FoundMotion
 MOVES = """
 _to_copy alias all any arange cat chunk clone contiguous copy_ detach detach_ expand expand_as fill_ flatten
 flip full full_like gather index index_copy index_select is_nonzero lift_fresh masked_scatter
-masked_scatter_ narrow numpy_T ones permute repeat_interleave reshape resolve_conj resolve_neg select slice
-split_with_sizes stack to transpose tril unsqueeze view where zeros zeros_like
+masked_scatter_ narrow new_zeros numpy_T ones pad permute repeat_interleave reshape resolve_conj resolve_neg
+select slice split_with_sizes stack to transpose tril unsqueeze view where zeros zeros_like
 """.split()
 # One rounded IEEE-754 operation for each element, or none. `div` is of two tensors: by a number, libraries
 # multiply with the reciprocal instead.
 SINGLE = """
-__and__ abs add add_ amax bitwise_not clamp clamp_ div eq floor gt leaky_relu lt max_pool2d maximum minimum
-mul mul_ remainder round round_ rsub sub sub_
+__and__ abs add add_ amax bitwise_not clamp clamp_ div eq floor ge gt leaky_relu lt max_pool2d maximum minimum
+mul mul_ ne remainder round round_ rsub sub sub_
 """.split()
 # Sums of products of bounded integers, exact in any order: layers check their bound, vectors are small.
 EXACT_SUMS = ["avg_pool2d", "conv2d", "linear", "matmul"]
 
 
 # Of integers alone.
-INTEGER = ["argsort", "cumsum", "sum"]
+INTEGER = ["argsort", "cumsum", "floor_divide", "sum"]
 
 
 class Recorder(TorchDispatchMode):

@@ -15,6 +15,7 @@ from nvc import kernels
 from nvc.entropy.rans import RansCoder
 from nvc.entropy.tables import laplace_tables
 from nvc.kernels.products import LANES, VECTORS_MAX, multiply, pack
+from nvc.models.adaptive_filter import N_SETS, N_TAPS, AdaptiveFilter
 from nvc.models.block_split import N_SPLITS, BlockSplit
 from nvc.models.layers import ACTIVATION_MAX, Block, Depthwise, Pointwise, ProductLayer
 from nvc.models.motion_coder import look_around, passes
@@ -122,6 +123,27 @@ def test_warped_picture(seed: int, b: int, h: int, w: int, size: float) -> None:
     expected, compiled = both(lambda *p: warp_picture(p[:3], p[3]), y, u, v, vectors)
     for one, other in zip(expected, compiled, strict=True):
         assert torch.equal(one, other)
+
+
+@few
+@given(seeds, st.integers(1, 4), st.integers(1, 4), st.integers(1, 255), st.booleans(), st.booleans())
+def test_adaptive_filter(seed: int, h: int, w: int, contrast: int, has_map: bool, predicts: bool) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    y, u, v = (
+        torch.randint(0, contrast + 1, (1, h * side, w * side), generator=generator).float() - 128
+        for side in (16, 8, 8)
+    )
+    y[:, : 8 * h] = y[:, : 8 * h, :1]  # edges that run across
+    y[:, :, : 6 * w] = torch.div(y[:, :, : 6 * w], 40, rounding_mode="floor")  # and flat places
+    adaptive_filter = AdaptiveFilter()
+    adaptive_filter.taps = torch.randint(-255, 256, adaptive_filter.taps.shape, generator=generator).float()
+    qp = torch.randint(0, 64, (1, h, w) if has_map else (1, 1, 1), generator=generator)
+    offsets = torch.randint(-400, 401, (N_SETS, N_TAPS), generator=generator).float()
+    expected, compiled = both(lambda *p: adaptive_filter(p, qp, offsets, predicts=predicts), y, u, v)
+    for one, other in zip(expected, compiled, strict=True):
+        assert torch.equal(one, other)
+        assert -128 <= float(one.min()) <= float(one.max()) <= 127
+        assert torch.equal(one, one.round())
 
 
 @few
