@@ -145,9 +145,8 @@ def _quads(wide: Ints) -> Ints:
 
 
 @inlined
-def _add_moments(wide, target, row, column, order, out):
+def _add_moments(wide, target, row, column, order, values, out):
     """Add products of what a quad's neighbours differ by, with one another and with what is wanted."""
-    values = np.empty(N_TAPS + 1, np.int32)
     for j in range(2 * row, 2 * row + 2):
         for i in range(2 * column, 2 * column + 2):
             here = wide[REACH + j, REACH + i]
@@ -157,23 +156,25 @@ def _add_moments(wide, target, row, column, order, out):
                 values[order[k]] = there + opposite - 2 * here
             values[N_TAPS] = np.int32(target[j, i]) - here
             for k in range(N_TAPS):
-                for m in range(N_TAPS + 1):
+                for m in range(k, N_TAPS + 1):
                     out[k, m] += values[k] * values[m]
 
 
 @kernel
 def _luma_moments(wide, quads, target, out, start, end):
+    values = np.empty(N_TAPS + 1, np.int32)
     for row in range(start, end):
         for column in range(quads.shape[1]):
             kind, order = _classify(quads, row, column)
-            _add_moments(wide, target, row, column, _ORDERS[order], out[row, kind])
+            _add_moments(wide, target, row, column, _ORDERS[order], values, out[row, kind])
 
 
 @kernel
 def _chroma_moments(wide, target, out, start, end):
+    values = np.empty(N_TAPS + 1, np.int32)
     for row in range(start, end):
         for column in range(target.shape[1] // 2):
-            _add_moments(wide, target, row, column, _ORDERS[0], out[row, 0])
+            _add_moments(wide, target, row, column, _ORDERS[0], values, out[row, 0])
 
 
 def moments(planes: Sequence[Floats], targets: Sequence[Floats]) -> Doubles:
@@ -190,4 +191,7 @@ def moments(planes: Sequence[Floats], targets: Sequence[Floats]) -> Doubles:
             run = partial(_luma_moments, wide, _quads(wide), target, sums)
         spread(run, rows, plane.size // 4 * _WORK)
         parts.append(sums.sum(0))
-    return np.concatenate(parts).astype(np.float64)
+    found = np.concatenate(parts).astype(np.float64)
+    upper = np.triu(found[..., :N_TAPS], 1)
+    found[..., :N_TAPS] = np.triu(found[..., :N_TAPS]) + upper.swapaxes(1, 2)
+    return found

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nvc import kernels
 from nvc.entropy.tables import laplace_tables
 from nvc.errors import ModelError
 from nvc.gop import clip_qp, qp_offset
@@ -83,9 +84,11 @@ def fit_taps(codec: Codec, cache: Cache, crop: int) -> None:
     """Give an exact codec's adaptive filter the taps that least squares find in training clips.
 
     Twice: what P frames are predicted from is filtered when the taps of I frames are there. A squared error
-    counts as at its qp.
+    counts as at its qp. Without numba the taps stay as they are.
     """
-    from nvc.kernels.adaptive_filter import moments  # with numba alone
+    if not kernels.INSTALLED:
+        return
+    from nvc.kernels.adaptive_filter import moments
 
     rounds = min(FITTING_ROUNDS, len(cache.training))
     n_frames = min(FITTING_FRAMES, max(entry.n_frames for entry in cache.training))
