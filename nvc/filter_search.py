@@ -29,8 +29,8 @@ from nvc.motion_search import bits_of_symbols
 
 Doubles = npt.NDArray[np.float64]
 
-# How often what a frame saves counts: others are predicted from a keyframe, and taps of a P frame stay.
-TIMES_SAVED = (2.0, 1.5)
+# How often what an I frame and a P frame save counts: taps of P frames stay.
+TIMES_SAVED = (1.0, 1.5)
 STEADINESS = 100.0  # by how many squared differences of neighbours a set holds on to the taps that it has
 
 
