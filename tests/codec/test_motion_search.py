@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from nvc.config import EncoderConfig
 from nvc.encoder import Encoder
+from nvc.frames import Frame
 from nvc.kernels.search import PAD, REACH
 from nvc.media.synthetic import natural_clip
 from nvc.models.motion_coder import Expected, ranked, symbol_of_rank
@@ -197,17 +199,19 @@ def test_the_last_word_weighs_all_options_alike() -> None:
         assert cost_of(taken.int().numpy(), place, found, expected) == pytest.approx(min(costs), rel=1e-4)
 
 
-def test_a_decided_stream_is_smaller_at_equal_quality() -> None:
-    clip = natural_clip(160, 96, 6, seed=9)
-
-    def coded(last_word: bool) -> tuple[int, float]:
+def test_decided_streams_are_smaller_at_equal_quality() -> None:
+    def coded(clip: list[Frame], last_word: bool) -> tuple[int, float]:
         encoder = Encoder(EncoderConfig(model="s", qp=30, scene_cut=False, threads=1), 160, 96)
         if not last_word:
             search = encoder._motion.search
-            encoder._motion.search = lambda *a: FoundMotion(search(*a).vectors)  # type: ignore[method-assign]
+            encoder._motion.search = lambda *a: replace(search(*a), seen=None)  # type: ignore[method-assign]
         frames = [encoder.encode(frame) for frame in clip][1:]
         return sum(f.result.size_bytes for f in frames), float(np.mean([f.result.psnr_db for f in frames]))
 
-    (with_bytes, with_psnr_db), (without_bytes, without_psnr_db) = coded(True), coded(False)
-    per_db = 2 ** (1 / 3)  # a decibel more takes less than that
-    assert with_bytes * per_db ** (without_psnr_db - with_psnr_db) < without_bytes
+    shares = []
+    for seed in range(9, 13):
+        clip = natural_clip(160, 96, 6, seed=seed)
+        (with_bytes, with_psnr_db), (without_bytes, without_psnr_db) = coded(clip, True), coded(clip, False)
+        per_db = 2 ** (1 / 3)  # a decibel more takes less than that
+        shares.append(with_bytes * per_db ** (without_psnr_db - with_psnr_db) / without_bytes)
+    assert np.mean(shares) < 0.97
