@@ -7,7 +7,7 @@ the decoded frame as the reference, so it is bit for bit the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -41,9 +41,11 @@ Search = Callable[[], FoundMotion]
 
 @dataclass(frozen=True)
 class State:
-    """What a coded frame leaves for the next: what each layer predicts from, and the quality map in force."""
+    """What a coded frame leaves for the next: what each layer predicts from, its 8-bit planes as they are
+    shown, and the quality map in force."""
 
     references: tuple[Reference, ...]
+    shown: tuple[tuple[Plane, ...], ...]
     offsets: Offsets
 
 
@@ -190,7 +192,9 @@ class FrameCoder:
                 reference = codec.code_inter(x, vectors, own, qps, port, lower, choice, code_taps)
             lower = LowerLayer(reference, qps)
             references.append(reference)
-        self.state = State(tuple(references), offsets)
+        shown = tuple(tuple(map(_to_bytes, reference.shown)) for reference in references)
+        # what is shown of a P frame is not what the next one is predicted from
+        self.state = State(tuple(replace(r, filtered=None) for r in references), shown, offsets)
 
     def _code_motion(
         self, search: Search | None, last: Reference, qps: Tensor, port: Port
@@ -228,13 +232,13 @@ class FrameCoder:
     def decoded_luma(self) -> Plane:
         """The last frame's decoded luma at the coded size: what the next P frame's vectors move."""
         assert self.state is not None, "no frame has been coded yet"
-        return (self.state.references[-1].picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
+        return _to_bytes(self.state.references[-1].picture[0])
 
     def golden_luma(self) -> Plane | None:
         """The golden picture's decoded luma at the coded size, where the next P frame may choose it."""
         assert self.state is not None, "no frame has been coded yet"
         golden = self.state.references[-1].golden
-        return None if golden is None else (golden.picture[0][0] + CENTRE).to(torch.uint8).cpu().numpy()
+        return None if golden is None else _to_bytes(golden.picture[0])
 
     def last_vectors(self) -> Floats:
         """Those of the last frame, [padded height/8, padded width/8, 2]."""
@@ -266,8 +270,12 @@ class FrameCoder:
         """The last coded frame by each layer."""
         assert self.state is not None
         h, w = (self.height + 1) // 2, (self.width + 1) // 2
-        frames = []
-        for reference in self.state.references:
-            y, u, v = ((plane[0] + CENTRE).to(torch.uint8).cpu().numpy() for plane in reference.shown)
-            frames.append(Frame(y[: self.height, : self.width], u[:h, :w], v[:h, :w], pts, duration))
-        return tuple(frames)
+        return tuple(
+            Frame(y[: self.height, : self.width], u[:h, :w], v[:h, :w], pts, duration)
+            for y, u, v in self.state.shown
+        )
+
+
+def _to_bytes(plane: Tensor) -> Plane:
+    """A centred plane [1, h, w] as 8-bit samples."""
+    return (plane[0] + CENTRE).to(torch.uint8).cpu().numpy()
