@@ -88,8 +88,8 @@ def _correct(wide, row, column, taps, out):
                 there = wide[REACH + j + _DOWN[k], REACH + i + _RIGHT[k]]
                 opposite = wide[REACH + j - _DOWN[k], REACH + i - _RIGHT[k]]
                 total += taps[k] * (there + opposite - 2 * here)
-            # an arithmetic shift: rounds down below 0, too
-            out[j, i] = np.float32(min(max(here + (total >> 7), -128), 127))
+            # as Python divides integers: down, below 0, too
+            out[j, i] = np.float32(min(max(here + total // TAP_UNIT, -128), 127))
 
 
 @kernel
