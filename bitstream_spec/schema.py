@@ -1,4 +1,4 @@
-"""The bytes of each structure as construct declarations, the mirror of FORMAT.md, version 5.
+"""The bytes of each structure as construct declarations, the mirror of FORMAT.md, version 6.
 
 Only sizes and order are said here; `header` and `packets` check values, `sections` joins the two. All
 numbers are little-endian. Use `parse`, never a declaration's own parse(): construct
@@ -51,8 +51,8 @@ from bitstream_spec.errors import CorruptStream, StreamError
 
 T = TypeVar("T")
 
-FORMAT_VERSION: Final = 5
-FIRST_FORMAT_VERSION: Final = 5
+FORMAT_VERSION: Final = 6
+FIRST_FORMAT_VERSION: Final = 6
 MAGIC: Final = b"\x89NVC\r\n\x1a\n"
 TAIL_MAGIC: Final = b"NVCE"
 NO_TIME: Final = -(2**63)

@@ -12,7 +12,7 @@ from nvc.devices import use_threads
 from nvc.errors import ConfigError
 from nvc.frame_coder import FrameCoder
 from nvc.frames import Frame, Plane
-from nvc.gop import GopSchedule
+from nvc.gop import GopSchedule, is_kept
 from nvc.metrics import psnr_db, psnr_yuv_db
 from nvc.model_store import load_model
 from nvc.motion_search import Floats, FoundMotion, MotionSearch
@@ -124,7 +124,7 @@ class Encoder:
 
     def encode_planned(self, plan: FramePlan, offsets: Offsets | None = None) -> EncodedFrame:
         """Encode frames as planned, in the same order; with another qp again where the control asks."""
-        state, last = self._coder.state, self._last
+        state, last = self._coder.state if plan.place else None, self._last
         while True:
             qp = self._control.next_qp(plan.place, plan.frame.duration)
             coded = self._encode_at(plan, qp, offsets)
@@ -148,11 +148,11 @@ class Encoder:
         self, plan: FramePlan, frame_type: FrameType, qp: int, offsets: Offsets | None
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
         search = None if plan.proposed is None else partial(self._search, plan, plan.proposed, qp)
-        return self._coder.encode(plan.frame, frame_type, qp, search, offsets, self._thrift.of_next_frame())
+        thrift, keep = self._thrift.of_next_frame(), is_kept(plan.place)
+        return self._coder.encode(plan.frame, frame_type, qp, search, offsets, thrift, keep=keep)
 
     def _search(self, plan: FramePlan, proposed: Floats, qp: int) -> FoundMotion:
-        golden, luma = None, self._coder.golden_luma()
-        if luma is not None and plan.proposed_golden is not None:
-            golden = luma, plan.proposed_golden
+        proposed_goldens = plan.proposed_golden, None  # a kept picture is near: vectors lead there well
+        goldens = list(zip(self._coder.golden_lumas(), proposed_goldens, strict=False))
         reference, previous = self._coder.decoded_luma(), self._coder.last_vectors()
-        return self._motion.search(reference, plan.luma, proposed, previous, qp, golden)
+        return self._motion.search(reference, plan.luma, proposed, previous, qp, goldens)

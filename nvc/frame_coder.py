@@ -23,7 +23,7 @@ from nvc.gop import clip_qp
 from nvc.model_store import Model
 from nvc.models.adaptive_filter import SYMBOLS_PER_FRAME, code_offsets
 from nvc.models.exact import exact_arithmetic
-from nvc.models.golden import SUPERBLOCK, SYMBOLS_PER_SUPERBLOCK, Choice
+from nvc.models.golden import SUPERBLOCK, SYMBOLS_PER_SUPERBLOCK, GoldenUse
 from nvc.models.motion_coder import SYMBOLS_PER_VECTOR
 from nvc.models.picture_coder import LowerLayer, Picture, Reference
 from nvc.models.quantiser import THRIFT, Bank, DecoderPort, EncoderPort, Port
@@ -80,12 +80,14 @@ class FrameCoder:
         search: Search | None = None,
         offsets: Offsets | None = None,
         inter_thrift: float = THRIFT[Bank.INTER],
+        *,
+        keep: bool = False,
     ) -> tuple[FramePacket, tuple[Frame, ...]]:
         """Code a frame; returns its packet and its reconstruction by each layer.
 
         search: for motion from this frame to the last at the coded size, for a P frame. offsets: the quality
         map [padded height/16, padded width/16]; None: the frame's qp everywhere. inter_thrift: how a P frame
-        is rounded, see `thrifty_round`.
+        is rounded, see `thrifty_round`. keep: whether a P frame is to become a golden picture.
         """
         ports = [EncoderPort(inter_thrift) for _ in self.layers]
         before = self._offsets_before(frame_type)
@@ -95,7 +97,7 @@ class FrameCoder:
         if (offsets != before).any():
             quality_map = Substream(build_map(offsets, before, self.model.coder))
         with exact_arithmetic():
-            self._code(self._to_picture(frame), search, frame_type, qp, offsets, ports)
+            self._code(self._to_picture(frame), search, frame_type, qp, offsets, ports, keep=keep)
         reconstructions = self._to_frames(frame.pts, frame.duration)
         payloads = [
             self.model.coder.encode(port.groups, reconstruction.checksum())
@@ -157,7 +159,7 @@ class FrameCoder:
         if packet.frame_type is FrameType.P and not index:
             rows, columns = self.padded_height // GRID, self.padded_width // GRID
             n_superblocks = -(-rows // SUPERBLOCK) * -(-columns // SUPERBLOCK)
-            n_symbols += SYMBOLS_PER_VECTOR * rows * columns + SYMBOLS_PER_SUPERBLOCK * n_superblocks
+            n_symbols += SYMBOLS_PER_VECTOR * rows * columns + SYMBOLS_PER_SUPERBLOCK * n_superblocks + 1
         symbols.expect(n_symbols)
         return DecoderPort(symbols)
 
@@ -169,18 +171,22 @@ class FrameCoder:
         qp: int,
         offsets: Offsets,
         ports: Sequence[Port],
+        *,
+        keep: bool = False,
     ) -> None:
         """Code as many layers as there are ports and, in a P frame, references."""
         codec = self.model.codec
         size = 1, self.padded_height, self.padded_width
         before: tuple[Reference | None, ...] = (None,) * len(ports)
-        if frame_type is FrameType.P:
+        if frame_type is FrameType.I:
+            self.state = None  # the GOP before makes room
+        else:
             if self.state is None:
                 raise CorruptStream("a P frame without a frame before it")
             before = self.state.references
             # As fine as the last layer wants them: all layers follow the same vectors.
             qps = self._qps(qp + self.layers[-1].qp_offset)
-            vectors, choice = self._code_motion(search, self.state.references[0], qps, ports[0])
+            vectors, use = self._code_motion(search, self.state.references[0], qps, ports[0], keep)
         references: list[Reference] = []
         lower = None
         for layer, port, own in zip(self.layers, ports, before, strict=False):
@@ -189,7 +195,7 @@ class FrameCoder:
             if own is None:
                 reference = codec.code_intra(x, size, qps, port, lower, code_taps)
             else:
-                reference = codec.code_inter(x, vectors, own, qps, port, lower, choice, code_taps)
+                reference = codec.code_inter(x, vectors, own, qps, port, lower, use, code_taps)
             lower = LowerLayer(reference, qps)
             references.append(reference)
         shown = tuple(tuple(map(_to_bytes, reference.shown)) for reference in references)
@@ -197,17 +203,17 @@ class FrameCoder:
         self.state = State(tuple(replace(r, filtered=None) for r in references), shown, offsets)
 
     def _code_motion(
-        self, search: Search | None, last: Reference, qps: Tensor, port: Port
-    ) -> tuple[Tensor, Choice]:
-        """Vectors and what is chosen of the golden picture; what was searched in is let go at once."""
+        self, search: Search | None, last: Reference, qps: Tensor, port: Port, keep: bool
+    ) -> tuple[Tensor, GoldenUse]:
+        """Vectors and what is chosen of golden pictures; what was searched in is let go at once."""
         codec = self.model.codec
         if search is None:
             vectors = codec.code_vectors(None, last, qps, port)
-            return vectors, codec.code_choice(None, last, vectors, port)
+            return vectors, codec.code_golden_use(None, last, vectors, port)
         motion = search()
         decide = LastWord([motion])
         vectors = codec.code_vectors(decide.vectors.to(self.device), last, qps, port, decide)
-        return vectors, codec.code_choice(motion.choose_golden, last, vectors, port)
+        return vectors, codec.code_golden_use(motion.choose, last, vectors, port, keep=keep)
 
     def _code_taps(
         self, x: Picture | None, qp: int, frame_type: FrameType, port: Port, decoded: Picture, before: Tensor
@@ -234,11 +240,10 @@ class FrameCoder:
         assert self.state is not None, "no frame has been coded yet"
         return _to_bytes(self.state.references[-1].picture[0])
 
-    def golden_luma(self) -> Plane | None:
-        """The golden picture's decoded luma at the coded size, where the next P frame may choose it."""
+    def golden_lumas(self) -> list[Plane]:
+        """The golden pictures' decoded luma at the coded size, as the next P frame may choose of them."""
         assert self.state is not None, "no frame has been coded yet"
-        golden = self.state.references[-1].golden
-        return None if golden is None else _to_bytes(golden.picture[0])
+        return [_to_bytes(golden.picture[0]) for golden in self.state.references[-1].goldens]
 
     def last_vectors(self) -> Floats:
         """Those of the last frame, [padded height/8, padded width/8, 2]."""

@@ -1,84 +1,115 @@
-"""Which superblocks the encoder predicts from the golden picture, and with which vectors."""
+"""What superblocks the encoder predicts from golden pictures, and with which vectors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nvc.models.golden import SUPERBLOCK, VECTOR_ROW, Choice, Golden, middles, of_blocks
-from nvc.models.warp import FILTER_TABLE, GRID, VECTOR_UNIT
+from nvc.models.golden import SUPERBLOCK, VECTOR_ROW, Choice, Golden, Kind, middles, of_blocks
 
 Plane = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
+
 
 # A bit of the residual beside a bit that says kind and vector: of a better prediction the networks make more,
 # and the frames behind it have it, too.
-RESIDUAL_WEIGHT = 1.4
+RESIDUAL_WEIGHT = 1.2
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A choice of one golden picture. bits: what saying it takes, cost: that and about what the residual will
+    take, [rows, columns] of superblocks; prediction: luma with it, float32 [h, w]."""
+
+    choice: Choice
+    bits: Doubles
+    cost: Doubles
+    prediction: Floats
 
 
 @dataclass(frozen=True)
 class GoldenSearch:
-    """A Choose: looks for vectors of superblocks, and takes the cheapest kind of each.
+    """A Choose: looks for vectors of superblocks into golden pictures, and takes of each what is cheapest.
 
-    last, golden: what the pictures are searched in, current: the padded picture, see nvc.kernels.search.
-    last_luma: as it was decoded; current_luma: unpadded. proposed: quarters of a pixel into the golden
-    picture for blocks [h/8, w/8, 2]. prices: of components that differ from a neighbour, see `search_blocks`.
-    bits_per_square, knee_bits: see nvc.kernels.decision. bits: of symbols by table row and size.
+    last, goldens: what the pictures are searched in, current: the padded picture, see nvc.kernels.search.
+    proposed: quarters of a pixel into each golden picture for blocks [h/8, w/8, 2], where there are any.
+    prices: of components that differ from a neighbour, see `search_blocks`. bits_per_square, knee_bits: see
+    nvc.kernels.decision. bits: of symbols by table row and size.
     """
 
     last: Plane
-    golden: Plane
+    goldens: tuple[Plane, ...]
     current: Plane
-    last_luma: Plane
-    current_luma: Plane
-    proposed: Ints
+    proposed: tuple[Ints | None, ...]
     prices: Floats
     bits_per_square: float
     knee_bits: float
     bits: Floats
 
-    def __call__(self, golden: Golden, vectors: Tensor) -> Choice:
+    def __call__(self, goldens: Sequence[Golden], vectors: Tensor) -> tuple[Choice, ...]:
+        from nvc.kernels.golden import take_blocks
+
+        if not goldens:
+            return ()
+        own = vectors[0].int().numpy()
+        plain = take_blocks(self.last, own)
+        fields = [golden.chained(vectors) for golden in goldens]
+        first = self._weigh(0, goldens[0], fields[0], own, plain)
+        if len(goldens) == 1:
+            return (first.choice,)
+        beside, instead = (
+            self._weigh(1, goldens[1], fields[1], own, so_far) for so_far in (first.prediction, plain)
+        )
+        silent = self._kind_bits(goldens[0])[..., 0]
+        is_alone = torch.from_numpy(instead.cost + silent < beside.cost + first.bits)[None]
+        return (
+            replace(first.choice, kinds=first.choice.kinds.masked_fill(is_alone, Kind.NONE)),
+            Choice(
+                torch.where(is_alone, instead.choice.kinds, beside.choice.kinds),
+                torch.where(is_alone[..., None], instead.choice.vectors, beside.choice.vectors),
+            ),
+        )
+
+    def _kind_bits(self, golden: Golden) -> Floats:
+        """Of symbols of size 0 to 2, [rows, columns, 3]."""
+        return self.bits[golden.rows()[0].int().numpy()][..., :3]
+
+    def _weigh(self, index: int, golden: Golden, chained: Tensor, own: Ints, so_far: Floats) -> Weighed:
+        """What is best taken of a golden picture; so_far: luma predicted without it."""
         from nvc.kernels.golden import choose
 
-        own = vectors[0].int().numpy()
-        expected = middles(golden.chained(vectors))
-        options = np.stack([expected[0].int().numpy(), *self._found(own, expected)])
-        kinds, chosen = choose(
-            (self.last, self.golden, self.current),
-            own,
-            options,
-            (self.bits[golden.rows()[0].int().numpy()][..., :3], self.bits[int(VECTOR_ROW)]),
+        expected = middles(chained)
+        found = self._found(index, own, expected, so_far)
+        kinds, chosen, bits, cost, prediction = choose(
+            (self.goldens[index], self.current, so_far),
+            np.stack([expected[0].int().numpy(), *found]),
+            (self._kind_bits(golden), self.bits[int(VECTOR_ROW)]),
             (self.bits_per_square, self.knee_bits, RESIDUAL_WEIGHT),
         )
-        return Choice(torch.from_numpy(kinds)[None], torch.from_numpy(chosen).float()[None])
+        choice = Choice(torch.from_numpy(kinds)[None], torch.from_numpy(chosen).float()[None])
+        return Weighed(choice, bits, cost, prediction)
 
-    def _found(self, own: Ints, expected: Tensor) -> list[Ints]:
-        """The best vectors of superblocks alone, and in the mean with the last picture moved by `own`."""
+    def _found(self, index: int, own: Ints, expected: Tensor, so_far: Floats) -> list[Ints]:
+        """The best vectors of superblocks alone, and in the mean with what is predicted so far."""
         from nvc.kernels.search import REACH, search_blocks
-        from nvc.kernels.warp import warp_plane
 
+        planes, proposed = self.goldens[index], self.proposed[index]
         sizes = np.array([SUPERBLOCK])
-        median = np.rint(np.median(self.proposed.reshape(-1, 2), axis=0)).astype(np.int32)
         wide = of_blocks(expected, *own.shape[:2])[0].int().numpy()
-        candidates = np.stack(
-            [self.proposed, wide, np.zeros_like(own), np.broadcast_to(median, own.shape), own]
-        )
-        alone = search_blocks(self.golden, self.current, candidates, self.prices, sizes)
-        filters = FILTER_TABLE.numpy()
-        moved = warp_plane(
-            self.last_luma.astype(np.float32),
-            own.astype(np.float32),
-            block=GRID,
-            unit=VECTOR_UNIT,
-            filters=filters,
-        )
-        missing = np.clip(np.rint(2.0 * self.current_luma - moved), 0, 255).astype(np.uint8)
+        proposed = wide if proposed is None else proposed
+        median = np.rint(np.median(proposed.reshape(-1, 2), axis=0)).astype(np.int32)
+        candidates = np.stack([proposed, wide, np.zeros_like(own), np.broadcast_to(median, own.shape), own])
+        alone = search_blocks(planes, self.current, candidates, self.prices, sizes)
+        source = self.current[REACH:-REACH, REACH:-REACH]
+        missing = np.clip(np.rint(2.0 * source - so_far), 0, 255).astype(np.uint8)
         candidates[-1] = alone
         target = np.pad(missing, REACH, mode="edge")
-        beside = search_blocks(self.golden, target, candidates, self.prices * 4, sizes)
+        beside = search_blocks(planes, target, candidates, self.prices * 4, sizes)
         return [field[::SUPERBLOCK, ::SUPERBLOCK] for field in (alone, beside)]

@@ -40,6 +40,11 @@ def qp_offset(since_keyframe: int) -> int:
     return CASCADE_QP_OFFSETS[(since_keyframe - 1) % len(CASCADE_QP_OFFSETS)]
 
 
+def is_kept(since_keyframe: int) -> bool:
+    """Whether a P frame at this place is to become a golden picture: the finest of each period."""
+    return since_keyframe % len(CASCADE_QP_OFFSETS) == 0
+
+
 def clip_qp(qp: int) -> int:
     return min(max(qp, 0), QP_MAX)
 

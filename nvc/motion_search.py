@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nvc import kernels
 from nvc.golden_search import GoldenSearch
-from nvc.models.golden import Choose, choose_last
+from nvc.models.golden import Choose, choose_none
 from nvc.models.motion_coder import SYMBOLS_OF_RANKS, Expected
 from nvc.models.picture_coder import bits_per_squared_error
 from nvc.models.quantiser import N_SCALES, laplace_bits, table_rows
@@ -51,7 +51,7 @@ class MotionSearch:
         cv: Any = cv2  # the stubs lack the class
         self._sizes = np.array(_PRESETS[preset])
         self._dis = cv.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._golden: tuple[Plane, Plane] | None = None
+        self._goldens: list[tuple[Plane, Plane]] = []
 
     def propose(self, before: Plane, current: Plane) -> Floats:
         """Where each 8x8 block of source luma `current` [h, w] lies in `before`, sizes multiples of 8.
@@ -71,14 +71,14 @@ class MotionSearch:
         proposed: Floats,
         previous: Floats,
         qp: float,
-        golden: tuple[Plane, Floats] | None = None,
+        goldens: Sequence[tuple[Plane, Floats | None]] = (),
     ) -> FoundMotion:
         """The vectors to code `current` with, in the decoded luma `reference`.
 
         proposed: see `propose`. previous: those of the frame before: [h/8, w/8, 2] float32, whole
-        quarters of a luma pixel. qp: of the picture; bits weigh more the higher it is. golden: the decoded
-        luma of the golden picture, which superblocks may choose, and what `propose` said of it. Without
-        numba there is no search, and blocks move with the flow.
+        quarters of a luma pixel. qp: of the picture; bits weigh more the higher it is. goldens: the
+        decoded luma of golden pictures, which superblocks may choose, and what `propose` said of each.
+        Without numba there is no search, and blocks move with the flow.
         """
         if min(current.shape) < SMALLEST_SIDE:
             return FoundMotion(np.zeros_like(proposed))
@@ -94,31 +94,29 @@ class MotionSearch:
         padded = np.pad(current, REACH, mode="edge")
         planes = shifted_planes(reference)
         vectors = search_blocks(planes, padded, candidates, prices, self._sizes)
-        choose: Choose = choose_last
-        if golden is not None:
-            its_luma, its_flow = golden
-            choose = GoldenSearch(
-                planes,
-                self._golden_planes(its_luma),
-                padded,
-                reference,
-                current,
-                np.rint(its_flow * VECTOR_UNIT).astype(np.int32),
-                prices,
-                bits_per_square,
-                KNEE_BITS,
-                bits_of_symbols(),
-            )
+        self._goldens = [self._shifted(luma) for luma, _ in goldens]
+        choose = GoldenSearch(
+            planes,
+            tuple(shifted for _, shifted in self._goldens),
+            padded,
+            tuple(
+                None if its_flow is None else np.rint(its_flow * VECTOR_UNIT).astype(np.int32)
+                for _, its_flow in goldens
+            ),
+            prices,
+            bits_per_square,
+            KNEE_BITS,
+            bits_of_symbols(),
+        )
         seen = Seen(planes, padded, bits_per_square)
         return FoundMotion(vectors.astype(np.float32), seen, choose)
 
-    def _golden_planes(self, golden: Plane) -> Plane:
-        """Its shifted planes, kept from frame to frame."""
+    def _shifted(self, golden: Plane) -> tuple[Plane, Plane]:
+        """A golden picture and its shifted planes, which are kept from frame to frame."""
         from nvc.kernels.search import shifted_planes
 
-        if self._golden is None or not np.array_equal(self._golden[0], golden):
-            self._golden = golden, shifted_planes(golden)
-        return self._golden[1]
+        kept = (pair for pair in self._goldens if np.array_equal(pair[0], golden))
+        return next(kept, None) or (golden, shifted_planes(golden))
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ class FoundMotion:
 
     vectors: Floats
     seen: Seen | None = None
-    choose_golden: Choose = choose_last
+    choose: Choose = choose_none
 
 
 class LastWord:

@@ -1,4 +1,4 @@
-"""What the encoder weighs between the last and the golden picture. Nothing a decoder computes."""
+"""What the encoder weighs when it looks at a golden picture. Nothing a decoder computes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nvc.models.golden import SUPERBLOCK
 from nvc.models.warp import GRID, VECTOR_UNIT
 
 Ints = npt.NDArray[np.int32]
+Doubles = npt.NDArray[np.float64]
 
 _HALF = np.float32(0.5)
 _WORK = 100_000  # of a superblock, see `spread`
@@ -28,12 +29,22 @@ def _is_inside(planes, row, column, x, y):
 
 @inlined
 def _take(planes, row, column, x, y, out):
-    """A block of the picture that is moved by (x, y) quarters."""
+    """A block of the picture that is moved by (x, y) quarters; beyond the padding what is nearest."""
     top, left = row * GRID + PAD + y // VECTOR_UNIT, column * GRID + PAD + x // VECTOR_UNIT
+    top, left = min(max(top, 0), planes.shape[2] - GRID), min(max(left, 0), planes.shape[3] - GRID)
     plane = planes[y % VECTOR_UNIT, x % VECTOR_UNIT]
     for j in range(GRID):
         for i in range(GRID):
             out[j, i] = np.float32(plane[top + j, left + i])
+
+
+@inlined
+def _add(prediction, own, kind, out):
+    """What a block of a prediction is with the block `own`, as golden.Kind has it."""
+    for j in range(GRID):
+        for i in range(GRID):
+            there = prediction[j, i]
+            out[j, i] = there if kind == 0 else (there + own[j, i]) * _HALF if kind == 1 else own[j, i]
 
 
 @inlined
@@ -46,75 +57,92 @@ def _residual_bits(current, row, column, prediction, bits_per_square, knee, bloc
 
 
 @kernel
-def _choose(pictures, own, options, tables, weights, kinds, chosen, start, end):
-    last, golden, current = pictures
+def _choose(pictures, options, tables, weights, kinds, chosen, said, costs, prediction, start, end):
+    golden, current, so_far = pictures
     kind_bits, vector_bits = tables
-    bits_per_square, knee, weight = weights
-    rows, columns, _ = own.shape
+    per_square, knee, weight = weights
+    rows, columns = so_far.shape[0] // GRID, so_far.shape[1] // GRID
     furthest = len(vector_bits) - 1
-    of_last, of_golden = np.empty((GRID, GRID), np.float32), np.empty((GRID, GRID), np.float32)
-    block = np.empty((GRID, GRID), np.float32)
+    own, block = np.empty((GRID, GRID), np.float32), np.empty((GRID, GRID), np.float32)
     for row in range(start, end):
         bottom = min((row + 1) * SUPERBLOCK, rows)
         for column in range(kinds.shape[1]):
             right = min((column + 1) * SUPERBLOCK, columns)
-            least = np.inf
+            said[row, column] = least = np.float64(kind_bits[row, column, 0])
+            for r in range(row * SUPERBLOCK, bottom):
+                for c in range(column * SUPERBLOCK, right):
+                    there = so_far[r * GRID : (r + 1) * GRID, c * GRID : (c + 1) * GRID]
+                    least += weight * _residual_bits(current, r, c, there, per_square, knee, block)
             expected_x, expected_y = options[0, row, column]
             for option in range(len(options)):
                 x, y = options[option, row, column]
-                bits = kind_bits[row, column, 2]
+                bits = np.float64(kind_bits[row, column, 2])
                 if x != expected_x or y != expected_y:
-                    bits = kind_bits[row, column, 1]
+                    bits = np.float64(kind_bits[row, column, 1])
                     bits += vector_bits[min(abs(x - expected_x), furthest)]
                     bits += vector_bits[min(abs(y - expected_y), furthest)]
-                by_last, by_both, by_golden = kind_bits[row, column, 0], bits, bits
+                by_both, by_golden = bits, bits
                 is_inside = True
                 for r in range(row * SUPERBLOCK, bottom):
                     for c in range(column * SUPERBLOCK, right):
-                        own_x, own_y = own[r, c]
-                        is_inside = is_inside and _is_inside(last, r, c, own_x, own_y)
                         is_inside = is_inside and _is_inside(golden, r, c, x, y)
                         if not is_inside or min(by_both, by_golden) >= least:
                             continue
-                        _take(last, r, c, own_x, own_y, of_last)
-                        _take(golden, r, c, x, y, of_golden)
-                        here = current, r, c
-                        if not option:
-                            by_last += weight * _residual_bits(*here, of_last, bits_per_square, knee, block)
-                        by_golden += weight * _residual_bits(*here, of_golden, bits_per_square, knee, block)
-                        for j in range(GRID):
-                            for i in range(GRID):
-                                of_golden[j, i] = (of_last[j, i] + of_golden[j, i]) * _HALF
-                        by_both += weight * _residual_bits(*here, of_golden, bits_per_square, knee, block)
-                if not is_inside:
-                    continue
-                if not option:
-                    least, kinds[row, column] = by_last, 0
-                if by_both < least:
-                    least, kinds[row, column] = by_both, 1
+                        _take(golden, r, c, x, y, own)
+                        by_golden += weight * _residual_bits(current, r, c, own, per_square, knee, block)
+                        there = so_far[r * GRID : (r + 1) * GRID, c * GRID : (c + 1) * GRID]
+                        _add(there, own, 1, own)
+                        by_both += weight * _residual_bits(current, r, c, own, per_square, knee, block)
+                if is_inside and min(by_both, by_golden) < least:
+                    least, said[row, column] = min(by_both, by_golden), bits
+                    kinds[row, column] = 1 if by_both < by_golden else 2
                     chosen[row, column, 0], chosen[row, column, 1] = x, y
-                if by_golden < least:
-                    least, kinds[row, column] = by_golden, 2
-                    chosen[row, column, 0], chosen[row, column, 1] = x, y
+            costs[row, column] = least
+            x, y = chosen[row, column]
+            for r in range(row * SUPERBLOCK, bottom):
+                for c in range(column * SUPERBLOCK, right):
+                    _take(golden, r, c, x, y, own)
+                    top, left = r * GRID, c * GRID
+                    there = so_far[top : top + GRID, left : left + GRID]
+                    _add(there, own, kinds[row, column], prediction[top : top + GRID, left : left + GRID])
 
 
 def choose(
-    pictures: tuple[npt.NDArray[np.uint8], ...],
-    own: Ints,
+    pictures: tuple[npt.NDArray[Any], ...],
     options: Ints,
     tables: tuple[npt.NDArray[np.float32], ...],
     weights: tuple[float, float, float],
-) -> tuple[npt.NDArray[np.int64], Ints]:
+) -> tuple[npt.NDArray[np.int64], Ints, Doubles, Doubles, npt.NDArray[np.float32]]:
     """The cheapest kinds [rows, columns] of superblocks, as golden.Kind has them, and their vectors [.., 2].
 
-    pictures: shifted planes of the last and of the golden picture, and the padded current one. own: vectors
-    of blocks into the last. options: [n, rows, columns, 2] vectors into the golden one, the expected first.
-    tables: bits of symbols of size 0, 1 and 2 [rows, columns, 3]; of a component of a new vector by its
+    pictures: shifted planes of the golden picture, the padded current one, and what is predicted so far,
+    float32 [h, w]. options: [n, rows, columns, 2] vectors into the golden picture, the expected first.
+    tables: bits of symbols of size 0 to 2 [rows, columns, 3]; of a component of a new vector by its
     difference. weights: what a squared error is worth in bits; where coefficients are better coded (see
-    decision.py); what a bit of the residual is worth.
+    decision.py); what a bit of the residual is worth. Returned, too, are the bits of each superblock's
+    symbols, its cost with them, both [rows, columns], and what is predicted now [h, w].
     """
     _, rows, columns, _ = options.shape
     kinds, chosen = np.zeros((rows, columns), np.int64), options[0].copy()
-    run: Any = partial(_choose, pictures, own, options, tables, weights, kinds, chosen)
+    said, costs, prediction = np.empty((rows, columns)), np.empty((rows, columns)), np.empty_like(pictures[2])
+    out = kinds, chosen, said, costs, prediction
+    run: Any = partial(_choose, pictures, options, tables, weights, *out)
     spread(run, rows, rows * columns * _WORK)
-    return kinds, chosen
+    return out
+
+
+@kernel
+def _take_blocks(planes, vectors, out, start, end):
+    for row in range(start, end):
+        for column in range(vectors.shape[1]):
+            x, y = vectors[row, column]
+            top, left = row * GRID, column * GRID
+            _take(planes, row, column, x, y, out[top : top + GRID, left : left + GRID])
+
+
+def take_blocks(planes: npt.NDArray[np.uint8], vectors: Ints) -> npt.NDArray[np.float32]:
+    """Luma [h, w] of blocks as their vectors [h/8, w/8, 2] have them in shifted planes, not blended."""
+    rows, columns, _ = vectors.shape
+    out = np.empty((rows * GRID, columns * GRID), np.float32)
+    spread(partial(_take_blocks, planes, vectors, out), rows, out.size)
+    return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -122,17 +123,15 @@ def _blend_blocks(blocks, block, shares, out, first, last):
 def warp_plane(
     plane: Floats,
     vectors: Floats,
-    golden: Floats | None = None,
-    golden_vectors: Floats | None = None,
-    kinds: npt.NDArray[np.int64] | None = None,
-    *,
+    *goldens: npt.NDArray[Any],
     block: int,
     unit: int,
     filters: Floats,
 ) -> Floats:
     """Move the blocks of a plane [h, w] by integer vectors [h / block, w / block, 2], `unit` a sample.
 
-    golden: a plane that blocks take as well (kind 1) or instead (kind 2), with vectors of its own.
+    goldens: of each golden picture in turn a plane that blocks take as well (kind 1) or instead (kind 2), its
+    own vectors, and the kinds, int64 [h / block, w / block].
     """
     rows, columns, _ = vectors.shape
     reach = block // 4
@@ -140,9 +139,9 @@ def warp_plane(
     moved = np.empty((rows, columns, side, side), np.float32)
     plane, vectors = np.ascontiguousarray(plane), np.ascontiguousarray(vectors)
     spread(partial(_move_blocks, plane, vectors, block, unit, filters, moved), rows, 20 * plane.size)
-    if golden is not None and golden_vectors is not None and kinds is not None:
-        others = np.ascontiguousarray(golden), np.ascontiguousarray(golden_vectors), kinds
-        spread(partial(_add_golden, *others, block, unit, filters, moved), rows, 20 * plane.size)
+    for i in range(0, len(goldens), 3):
+        its = map(np.ascontiguousarray, goldens[i : i + 3])
+        spread(partial(_add_golden, *its, block, unit, filters, moved), rows, 20 * plane.size)
     out = np.empty_like(plane)
     shares = np.array([own_share(i, reach) for i in range(reach)], np.float32)
     spread(partial(_blend_blocks, moved, block, shares, out), rows, 4 * plane.size)

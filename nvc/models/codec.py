@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nvc.models.adaptive_filter import N_SETS, N_TAPS, AdaptiveFilter
 from nvc.models.config import CodecConfig
-from nvc.models.golden import Choice, Choose, Golden, middles
+from nvc.models.golden import Choose, GoldenUse, code_use, goldens_after
 from nvc.models.layers import Pointwise, blocks, downsample, upsample_to
 from nvc.models.motion_coder import Decision, MotionCoder
 from nvc.models.picture_coder import (
@@ -101,7 +101,7 @@ class Codec(nn.Module):
         b, h, w = size
         vectors = torch.zeros(b, h // 8, w // 8, 2, device=qp.device)
         filtered, _ = self._filter(self._finish(picture), qp, None, code_taps, predicts=False)
-        return Reference(filtered, features, state, vectors, modes, u_hat)
+        return Reference(filtered, features, state, vectors, modes, u_hat, is_kept=True)
 
     def code_vectors(
         self,
@@ -118,15 +118,22 @@ class Codec(nn.Module):
         """
         return self.motion(vectors, reference.vectors, qp, port, decide)
 
-    def code_choice(self, choose: Choose | None, reference: Reference, vectors: Tensor, port: Port) -> Choice:
-        """Code which superblocks use the golden picture, or decode it; vectors: coded, of the same picture.
+    def code_golden_use(
+        self,
+        choose: Choose | None,
+        reference: Reference,
+        vectors: Tensor,
+        port: Port,
+        *,
+        keep: bool = False,
+    ) -> GoldenUse:
+        """Code which superblocks use golden pictures, or decode it; vectors: coded, of the same picture.
 
-        choose: makes an encoder's choice. In the first P frame of a GOP there is nothing to choose.
+        choose: makes an encoder's choice. keep: whether it wants this picture to become a golden one.
         """
-        if reference.golden is None:
-            return Choice.of_last(middles(vectors))
-        chosen = None if choose is None else choose(reference.golden, vectors)
-        return reference.golden.code(chosen, vectors, port)
+        goldens = reference.goldens
+        use = None if choose is None else GoldenUse(choose(goldens, vectors), keep)
+        return code_use(use, goldens, vectors, port)
 
     def code_inter(
         self,
@@ -136,21 +143,21 @@ class Codec(nn.Module):
         qp: Tensor,
         port: Port,
         lower: LowerLayer | None = None,
-        choice: Choice | None = None,
+        use: GoldenUse | None = None,
         code_taps: CodeTaps | None = None,
     ) -> Reference:
         """Code a picture given the frame before it and decoded vectors; x is None in a decoder.
 
-        choice: decoded, too; it and code_taps are None where nobody chooses, as in training.
+        use: decoded, too; it and code_taps are None where nobody chooses, as in training.
         """
-        prediction = self.predict(reference, vectors, choice)
+        prediction = self.predict(reference, vectors, use)
         before = reference.tap_offsets
         coded = self.code_predicted(x, prediction, vectors, qp, port, lower, code_taps, before)
-        if choice is None:
+        if use is None:
             return coded
-        if reference.golden is None:
-            return replace(coded, golden=Golden(reference.picture, choice.kinds, vectors))
-        return replace(coded, golden=reference.golden.after(choice, vectors))
+        kept = reference.picture if reference.is_kept else None
+        goldens = goldens_after(reference.goldens, use.choices, vectors, kept)
+        return replace(coded, goldens=goldens, is_kept=use.keep)
 
     def code_predicted(
         self,
@@ -171,13 +178,14 @@ class Codec(nn.Module):
         left = Reference(finished, features, state, vectors, modes, u_hat)
         return replace(left, tap_offsets=offsets, filtered=filtered)
 
-    def predict(self, reference: Reference, vectors: Tensor, choice: Choice | None = None) -> Prediction:
-        """Bring what the last frame left, and what is chosen of the golden picture, to where things are."""
-        if choice is None or reference.golden is None or not choice.kinds.any():
-            picture = warp_picture(reference.picture, vectors)
-        else:
-            by = choice.of_blocks(*vectors.shape[1:3])
-            picture = warp_picture(reference.picture, vectors, reference.golden.picture, by)
+    def predict(self, reference: Reference, vectors: Tensor, use: GoldenUse | None = None) -> Prediction:
+        """Bring what the last frame left, and what is chosen of golden pictures, to where things are."""
+        goldens = [
+            (golden.picture, choice.of_blocks(*vectors.shape[1:3]))
+            for golden, choice in zip(reference.goldens, use.choices if use else (), strict=use is not None)
+            if choice.kinds.any()
+        ]
+        picture = warp_picture(reference.picture, vectors, goldens)
         features = warp_features(reference.features, feature_vectors(vectors))
         state = warp_features(reference.state, pool_vectors(vectors))
         return self.contexts(picture, features, state)

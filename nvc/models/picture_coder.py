@@ -65,9 +65,10 @@ class Prediction:
 class Reference:
     """What a decoded frame leaves for the next: its picture, features at 1/8, long-term state at 1/16 and
     the vectors [b, h/8, w/8, 2] it was predicted with, in quarters of a luma pixel. For the layer above, the
-    modes of its blocks and its latent u_hat [b, h/16, w/16, n_latent] in quantiser steps. golden: None in a
-    keyframe, and where nobody chooses. tap_offsets: what is added to the adaptive filter's taps in P frames,
-    [N_SETS, N_TAPS]. filtered: what is shown in place of the picture of a P frame."""
+    modes of its blocks and its latent u_hat [b, h/16, w/16, n_latent] in quantiser steps. goldens: the older
+    pictures that the next frame may use. is_kept: whether this becomes one of them. tap_offsets: what is
+    added to the adaptive filter's taps in P frames, [N_SETS, N_TAPS]. filtered: what is shown in place of
+    the picture of a P frame."""
 
     picture: Picture
     features: Tensor
@@ -75,7 +76,8 @@ class Reference:
     vectors: Tensor
     modes: Modes
     u_hat: Tensor
-    golden: Golden | None = None
+    goldens: tuple[Golden, ...] = ()
+    is_kept: bool = False
     tap_offsets: Tensor | None = None
     filtered: Picture | None = None
 

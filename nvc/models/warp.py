@@ -10,6 +10,7 @@ holds them exactly; blending is one operation at a time in a written order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -58,17 +59,16 @@ def warp_plane(
     vectors: Tensor,
     block: int,
     unit: int,
-    golden: Tensor | None = None,
-    by: Choice | None = None,
+    goldens: Sequence[tuple[Tensor, Choice]] = (),
 ) -> Tensor:
     """Move the blocks of planes [b, h, w] by integer vectors [b, h / block, w / block, 2], `unit` a sample.
 
-    Beyond the border the nearest sample counts. golden, by: other planes, and which blocks take those as well
-    or instead.
+    Beyond the border the nearest sample counts. goldens: other planes, and which blocks take those as well or
+    instead, one after the other.
     """
     b, h, w = plane.shape
     blocks = _move_blocks(plane, vectors, block, unit)
-    if golden is not None and by is not None:
+    for golden, by in goldens:
         others = _move_blocks(golden, by.vectors, block, unit)
         kinds = by.kinds[..., None, None]
         blocks = torch.where(kinds == 1, (blocks + others) * 0.5, torch.where(kinds == 2, others, blocks))
@@ -121,33 +121,29 @@ def own_share(distance: int, reach: int) -> float:
     return 0.5 + (distance + 0.5) / (2 * reach)
 
 
-def warp_picture(
-    picture: Planes, vectors: Tensor, golden: Planes | None = None, by: Choice | None = None
-) -> Planes:
+def warp_picture(picture: Planes, vectors: Tensor, goldens: Sequence[tuple[Planes, Choice]] = ()) -> Planes:
     """Move Y [b, h, w] and U, V [b, h/2, w/2] by integer vectors on the 1/8 luma grid [b, h/8, w/8, 2].
 
-    golden, by: another picture, and which blocks take that as well or instead (Choice.of_blocks).
+    goldens: other pictures, and which blocks take those as well or instead (Choice.of_blocks).
     """
     units = (GRID, VECTOR_UNIT), (GRID // 2, 2 * VECTOR_UNIT), (GRID // 2, 2 * VECTOR_UNIT)
-    others = (None, None, None) if golden is None else golden
     moved = [
-        _warp(plane, vectors, *unit, other, by)
-        for plane, unit, other in zip(picture, units, others, strict=True)
+        _warp(plane, vectors, *unit, [(golden[i], by) for golden, by in goldens])
+        for i, (plane, unit) in enumerate(zip(picture, units, strict=True))
     ]
     return moved[0], moved[1], moved[2]
 
 
 def _warp(
-    plane: Tensor, vectors: Tensor, block: int, unit: int, golden: Tensor | None, by: Choice | None
+    plane: Tensor, vectors: Tensor, block: int, unit: int, goldens: Sequence[tuple[Tensor, Choice]]
 ) -> Tensor:
     if not kernels.usable(plane, vectors):
-        return warp_plane(plane, vectors, block, unit, golden, by)
+        return warp_plane(plane, vectors, block, unit, goldens)
     from nvc.kernels.warp import warp_plane as warp
 
     run = partial(warp, block=block, unit=unit, filters=FILTER_TABLE.numpy())
-    if golden is None or by is None:
-        return kernels.each(run, plane, vectors)
-    return kernels.each(run, plane, vectors, golden, by.vectors, by.kinds)
+    others = [part for golden, by in goldens for part in (golden, by.vectors, by.kinds)]
+    return kernels.each(run, plane, vectors, *others)
 
 
 def warp_features(features: Tensor, vectors: Tensor) -> Tensor:

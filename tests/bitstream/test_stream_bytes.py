@@ -66,7 +66,7 @@ def test_stream_header_with_everything() -> None:
         c0 03 00 00  38 01 00 00  01 80 f7 02  03 75 6e 64  07 00 00 00  01 00 00 00 01
         01  01 61  02 00 c3 a9"""
     length = len(bytes.fromhex(body)) + 4
-    data = sealed("89 4e 56 43 0d 0a 1a 0a 05 00" + length.to_bytes(4, "little").hex() + body)
+    data = sealed("89 4e 56 43 0d 0a 1a 0a 06 00" + length.to_bytes(4, "little").hex() + body)
     assert sections.build_stream_header(header) == data
     assert sections.parse_stream_header(data) == header
 

@@ -75,12 +75,12 @@ def refused(kind: type[StreamError], message: str, data: bytes, limits: Limits |
         (CorruptStream, "not an nvc stream", b"x"),
         (
             UnsupportedStream,
-            "format version 6, this nvc reads up to 5; upgrade",
-            schema.MAGIC + b"\6\0" + bytes(4),
+            "format version 7, this nvc reads up to 6; upgrade",
+            schema.MAGIC + b"\7\0" + bytes(4),
         ),
         (UnsupportedStream, "version 1, which no released nvc wrote", schema.MAGIC + b"\1\0" + bytes(4)),
         (CorruptStream, "version 0", schema.MAGIC + bytes(6)),
-        (CorruptStream, "no room for a checksum|checksum differs", schema.MAGIC + b"\5\0" + bytes(4)),
+        (CorruptStream, "no room for a checksum|checksum differs", schema.MAGIC + b"\6\0" + bytes(4)),
         (UnsupportedStream, "reserved flags 0x02", patched_header(0, b"\x02\x00")),
         (CorruptStream, "model_name", patched_header(11, b"../x")),
         (CorruptStream, "invalid width 0", patched_header(15, b"\0\0")),
@@ -109,7 +109,7 @@ def test_unused_flags_are_ignored() -> None:
 
 def test_bytes_left_in_the_header() -> None:
     body = HEADER_BYTES[schema.PREAMBLE_LENGTH : -4] + b"more"
-    start = schema.MAGIC + b"\5\0" + (len(body) + 4).to_bytes(4, "little")
+    start = schema.MAGIC + b"\6\0" + (len(body) + 4).to_bytes(4, "little")
     refused(CorruptStream, "stream header", schema.seal(start + body))
 
 

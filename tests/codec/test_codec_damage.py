@@ -27,7 +27,7 @@ from nvc.frames import Frame
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 EXPECTED: dict[str, list[str]] = json.loads((GOLDEN / "expected.json").read_text())
-STREAM = (GOLDEN / "v5_gops.nvc").read_bytes()
+STREAM = (GOLDEN / "v6_gops.nvc").read_bytes()
 HEADER = StreamReader(io.BytesIO(STREAM)).header
 PACKETS = [item for item in StreamReader(io.BytesIO(STREAM)) if isinstance(item, FramePacket)]
 few = settings(deadline=None, max_examples=15)
@@ -53,7 +53,7 @@ WHOLE, _ = decode(STREAM)
 def test_the_whole_stream() -> None:
     shown, fault = decode(STREAM)
     assert fault is None
-    assert [f"{checksum:04x}" for checksum in shown] == EXPECTED["v5_gops"]
+    assert [f"{checksum:04x}" for checksum in shown] == EXPECTED["v6_gops"]
 
 
 @few

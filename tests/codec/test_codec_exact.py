@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,18 +68,21 @@ class Recorder(TorchDispatchMode):
 LAYERS = (Layer(qp_offset=15), Layer())
 
 
-def choose_each(golden: Golden, vectors: torch.Tensor) -> Choice:
+def choose_each(goldens: Sequence[Golden], vectors: torch.Tensor) -> tuple[Choice, ...]:
     """All kinds of superblocks, with new vectors."""
-    kinds = torch.arange(golden.kinds.numel()).view(golden.kinds.shape) % len(Kind)
-    return Choice(kinds, middles(golden.chained(vectors)) + 5.0)
+    choices = []
+    for golden in goldens:
+        kinds = torch.arange(golden.kinds.numel()).view(golden.kinds.shape) % len(Kind)
+        choices.append(Choice(kinds, middles(golden.chained(vectors)) + 5.0))
+    return tuple(choices)
 
 
 def code_frames(model: Model) -> tuple[list[FramePacket], list[Frame]]:
     coder = FrameCoder(model, 80, 48, layers=LAYERS)
-    motion = FoundMotion(np.full((6, 10, 2), 7.0, np.float32), choose_golden=choose_each)
+    motion = FoundMotion(np.full((6, 10, 2), 7.0, np.float32), choose=choose_each)
     coded = [
-        coder.encode(frame, FrameType.P if index else FrameType.I, 20 + 4 * index, lambda: motion)
-        for index, frame in enumerate(natural_clip(80, 48, 3, seed=3))
+        coder.encode(frame, FrameType.P if index else FrameType.I, 20 + 4 * index, lambda: motion, keep=True)
+        for index, frame in enumerate(natural_clip(80, 48, 4, seed=3))
     ]
     return [packet for packet, _ in coded], [frames[-1] for _, frames in coded]
 

@@ -1,4 +1,4 @@
-"""The golden picture: what superblocks choose comes back, and serves where something is uncovered again."""
+"""Golden pictures: what superblocks choose comes back, and serves where something is uncovered again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,18 @@ from nvc.encoder import EncodedFrame, Encoder
 from nvc.frames import Frame
 from nvc.media.synthetic import natural_clip
 from nvc.model_store import load_model
-from nvc.models.golden import SUPERBLOCK, Choice, Golden, Kind, middles, of_blocks
+from nvc.models.golden import (
+    SUPERBLOCK,
+    SYMBOLS_PER_SUPERBLOCK,
+    Choice,
+    Golden,
+    GoldenUse,
+    Kind,
+    code_use,
+    goldens_after,
+    middles,
+    of_blocks,
+)
 from nvc.models.quantiser import DecoderPort, EncoderPort
 from nvc.models.warp import GRID, VECTOR_UNIT, warp_picture
 
@@ -38,27 +49,62 @@ def golden_of(rows: int, columns: int, seed: int) -> Golden:
 
 
 @few
-@given(st.integers(1, 13), st.integers(1, 13), st.integers(0, 2**32), st.booleans())
-def test_a_choice_comes_back(rows: int, columns: int, seed: int, by_kernel: bool) -> None:
+@given(
+    st.integers(1, 13),
+    st.integers(1, 13),
+    st.integers(0, 2**32),
+    st.integers(0, 2),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_use_comes_back(
+    rows: int, columns: int, seed: int, n_golden: int, keep: bool, by_kernel: bool
+) -> None:
     coder = load_model("tiny").coder
-    golden, vectors = golden_of(rows, columns, seed), field(rows, columns, seed + 1)
-    expected = middles(golden.chained(vectors))
+    goldens = [golden_of(rows, columns, seed + i) for i in range(n_golden)]
+    vectors = field(rows, columns, seed + 9)
+    expected = [middles(golden.chained(vectors)) for golden in goldens]
     generator = torch.Generator().manual_seed(seed)
-    kinds = torch.randint(0, 3, golden.kinds.shape, generator=generator)
-    is_new = torch.rand(kinds.shape, generator=generator)[..., None] < 0.5
-    chosen = Choice(kinds, torch.where(is_new, expected + 3, expected))
+    chosen = []
+    for place in expected:
+        kinds = torch.randint(0, 3, place.shape[:-1], generator=generator)
+        is_new = torch.rand(kinds.shape, generator=generator)[..., None] < 0.5
+        chosen.append(Choice(kinds, torch.where(is_new, place + 3, place)))
     with kernels.switched(by_kernel):
         port = EncoderPort()
-        coded = golden.code(chosen, vectors, port)
+        coded = code_use(GoldenUse(tuple(chosen), keep), goldens, vectors, port)
         symbols = coder.decoder(coder.encode(port.groups))
-        symbols.expect(3 * kinds.numel())
-        decoded = golden.code(None, vectors, DecoderPort(symbols))
-    used = kinds > 0
-    assert torch.equal(coded.kinds, kinds)
-    assert torch.equal(coded.vectors[used], chosen.vectors[used])
-    assert torch.equal(coded.vectors[~used], expected[~used])
-    assert torch.equal(decoded.kinds, coded.kinds)
-    assert torch.equal(decoded.vectors, coded.vectors)
+        symbols.expect(1 + SYMBOLS_PER_SUPERBLOCK * middles(vectors)[..., 0].numel())
+        decoded = code_use(None, goldens, vectors, DecoderPort(symbols))
+    assert decoded.keep == coded.keep == keep
+    assert len(decoded.choices) == n_golden
+    for own, there, back, place in zip(chosen, coded.choices, decoded.choices, expected, strict=True):
+        used = own.kinds > 0
+        assert torch.equal(there.kinds, own.kinds)
+        assert torch.equal(there.vectors[used], own.vectors[used])
+        assert torch.equal(there.vectors[~used], place[~used])
+        assert torch.equal(back.kinds, there.kinds)
+        assert torch.equal(back.vectors, there.vectors)
+
+
+def test_the_keyframe_stays_and_kept_pictures_take_turns() -> None:
+    pictures = [tuple(torch.full((1, n, n), float(i)) for n in (8, 4, 4)) for i in range(4)]
+    vectors = [field(5, 6, seed) for seed in range(3)]
+    nothing = Choice.of_none(middles(vectors[0]))
+    taken = Choice(torch.full_like(nothing.kinds, Kind.COMPOUND), nothing.vectors)
+    first = goldens_after((), (), vectors[0], pictures[0])
+    assert [golden.picture for golden in first] == [pictures[0]]
+    assert torch.equal(first[0].field, vectors[0])
+    assert not first[0].kinds.any()
+    second = goldens_after(first, (nothing,), vectors[1], pictures[1])
+    assert [golden.picture for golden in second] == [pictures[0], pictures[1]]
+    assert torch.equal(second[0].field, first[0].chained(vectors[1]))
+    third = goldens_after(second, (nothing, taken), vectors[2], pictures[2])
+    assert [golden.picture for golden in third] == [pictures[0], pictures[2]]
+    assert torch.equal(third[1].field, vectors[2])
+    assert torch.equal(third[1].kinds, taken.kinds)  # where the one before was of use
+    last = goldens_after(third, (nothing, taken), vectors[0], None)
+    assert [golden.picture for golden in last] == [pictures[0], pictures[2]]
 
 
 def test_a_field_goes_on_from_where_vectors_lead() -> None:
@@ -92,18 +138,24 @@ def test_kernels_mix_blocks_as_torch_does(rows: int, columns: int, seed: int) ->
         )
         return y, u, v
 
-    last, other = picture(), picture()
-    vectors, into_other = field(h // 8, w // 8, seed, 200), field(h // 8, w // 8, seed + 1, 200)
-    kinds = torch.randint(0, 3, (1, h // 8, w // 8), generator=generator)
+    last, goldens = picture(), [picture(), picture()]
+    vectors = field(h // 8, w // 8, seed, 200)
+    choices = [
+        Choice(
+            torch.randint(0, 3, (1, h // 8, w // 8), generator=generator),
+            field(h // 8, w // 8, seed + i, 200),
+        )
+        for i in (1, 2)
+    ]
     mixed = []
     for on in (False, True):
         with kernels.switched(on), torch.no_grad():
-            mixed.append(warp_picture(last, vectors, other, Choice(kinds, into_other)))
+            mixed.append(warp_picture(last, vectors, list(zip(goldens, choices, strict=True))))
     assert all(torch.equal(a, b) for a, b in zip(*mixed, strict=True))
     with torch.no_grad():
-        alone = warp_picture(other, into_other)
-        every = torch.full_like(kinds, Kind.GOLDEN)
-        only = warp_picture(last, vectors, other, Choice(every, into_other))
+        alone = warp_picture(goldens[1], choices[1].vectors)
+        every = Choice(torch.full_like(choices[1].kinds, Kind.GOLDEN), choices[1].vectors)
+        only = warp_picture(last, vectors, [(goldens[0], choices[0]), (goldens[1], every)])
     assert all(torch.equal(a, b) for a, b in zip(alone, only, strict=True))
 
 
@@ -127,10 +179,29 @@ def test_what_is_uncovered_comes_from_the_golden_picture(speaking_weights: Path,
     encoder, coded = encode(clip, str(speaking_weights), layers)
     state = encoder._coder.state
     assert state is not None
-    golden = state.references[0].golden
-    assert golden is not None
+    (golden,) = state.references[0].goldens
     assert (golden.kinds == Kind.GOLDEN).float().mean() > 0.5
     assert coded[3].result.size_bytes < 0.5 * coded[1].result.size_bytes
+    check_decoding(encoder, coded)
+
+
+@pytest.mark.skipif(not kernels.INSTALLED, reason="without numba there is no search")
+@pytest.mark.parametrize("layers", [1, 2])
+def test_what_is_uncovered_comes_from_a_kept_picture(speaking_weights: Path, layers: int) -> None:
+    """Another picture than the keyframe up to the place that is kept, a third one twice, then it again."""
+    shown = [natural_clip(128, 96, 1, seed=seed)[0] for seed in (3, 4, 5)]
+    clip = [replace(shown[i], pts=pts) for pts, i in enumerate((0, 1, 1, 1, 1, 2, 2, 1))]
+    encoder, coded = encode(clip, str(speaking_weights), layers)
+    state = encoder._coder.state
+    assert state is not None
+    keyframe, kept = state.references[0].goldens
+    assert not keyframe.kinds.any()
+    assert (kept.kinds == Kind.GOLDEN).float().mean() > 0.5
+    assert coded[7].result.size_bytes < 0.5 * coded[5].result.size_bytes
+    check_decoding(encoder, coded)
+
+
+def check_decoding(encoder: Encoder, coded: list[EncodedFrame]) -> None:
     again = Encoder(encoder.config, 128, 96)._coder
     for kept in coded:
         for frame, reconstruction in zip(again.decode(kept.packet), kept.reconstructions, strict=True):

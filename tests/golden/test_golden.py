@@ -35,7 +35,7 @@ def test_golden_streams_are_small_and_all_listed() -> None:
     assert max(files.values()) < 10_000
 
 
-@pytest.mark.parametrize("name", ["v5_still", "v5_one_pixel"])
+@pytest.mark.parametrize("name", ["v6_still", "v6_one_pixel"])
 def test_any_flipped_byte_is_an_error(name: str, tmp_path: Path) -> None:
     """A stream is covered by checksums: no byte can change unnoticed, and only our errors come out."""
     data = (HERE / f"{name}.nvc").read_bytes()
