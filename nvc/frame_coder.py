@@ -199,8 +199,10 @@ class FrameCoder:
             lower = LowerLayer(reference, qps)
             references.append(reference)
         shown = tuple(tuple(map(_to_bytes, reference.shown)) for reference in references)
-        # what is shown of a P frame is not what the next one is predicted from
-        self.state = State(tuple(replace(r, filtered=None) for r in references), shown, offsets)
+        # What is shown of a P frame is not what the next one is predicted from; latents are for upper layers.
+        nothing = torch.empty(0)
+        kept = tuple(replace(r, filtered=None, u_hat=nothing) for r in references)
+        self.state = State(kept, shown, offsets)
 
     def _code_motion(
         self, search: Search | None, last: Reference, qps: Tensor, port: Port, keep: bool

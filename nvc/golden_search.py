@@ -38,9 +38,9 @@ class Weighed:
 class GoldenSearch:
     """A Choose: looks for vectors of superblocks into golden pictures, and takes of each what is cheapest.
 
-    last, goldens: what the pictures are searched in, current: the padded picture, see nvc.kernels.search.
-    proposed: quarters of a pixel into each golden picture for blocks [h/8, w/8, 2], where there are any.
-    prices: of components that differ from a neighbour, see `search_blocks`. bits_per_square, knee_bits: see
+    last: shifted planes, current: the padded picture, see nvc.kernels.search. goldens: luma. proposed:
+    quarters of a pixel into each golden picture for blocks [h/8, w/8, 2], where there are any. prices: of
+    components that differ from a neighbour, see `search_blocks`. bits_per_square, knee_bits: see
     nvc.kernels.decision. bits: of symbols by table row and size.
     """
 
@@ -55,17 +55,20 @@ class GoldenSearch:
 
     def __call__(self, goldens: Sequence[Golden], vectors: Tensor) -> tuple[Choice, ...]:
         from nvc.kernels.golden import take_blocks
+        from nvc.kernels.search import shifted_planes
 
         if not goldens:
             return ()
         own = vectors[0].int().numpy()
         plain = take_blocks(self.last, own)
         fields = [golden.chained(vectors) for golden in goldens]
-        first = self._weigh(0, goldens[0], fields[0], own, plain)
+        planes = shifted_planes(self.goldens[0])
+        first = self._weigh(0, planes, goldens[0], fields[0], own, plain)
         if len(goldens) == 1:
             return (first.choice,)
+        planes = shifted_planes(self.goldens[1])
         beside, instead = (
-            self._weigh(1, goldens[1], fields[1], own, so_far) for so_far in (first.prediction, plain)
+            self._weigh(1, planes, goldens[1], fields[1], own, so_far) for so_far in (first.prediction, plain)
         )
         silent = self._kind_bits(goldens[0])[..., 0]
         is_alone = torch.from_numpy(instead.cost + silent < beside.cost + first.bits)[None]
@@ -81,14 +84,16 @@ class GoldenSearch:
         """Of symbols of size 0 to 2, [rows, columns, 3]."""
         return self.bits[golden.rows()[0].int().numpy()][..., :3]
 
-    def _weigh(self, index: int, golden: Golden, chained: Tensor, own: Ints, so_far: Floats) -> Weighed:
+    def _weigh(
+        self, index: int, planes: Plane, golden: Golden, chained: Tensor, own: Ints, so_far: Floats
+    ) -> Weighed:
         """What is best taken of a golden picture; so_far: luma predicted without it."""
         from nvc.kernels.golden import choose
 
         expected = middles(chained)
-        found = self._found(index, own, expected, so_far)
+        found = self._found(index, planes, own, expected, so_far)
         kinds, chosen, bits, cost, prediction = choose(
-            (self.goldens[index], self.current, so_far),
+            (planes, self.current, so_far),
             np.stack([expected[0].int().numpy(), *found]),
             (self._kind_bits(golden), self.bits[int(VECTOR_ROW)]),
             (self.bits_per_square, self.knee_bits, RESIDUAL_WEIGHT),
@@ -96,13 +101,13 @@ class GoldenSearch:
         choice = Choice(torch.from_numpy(kinds)[None], torch.from_numpy(chosen).float()[None])
         return Weighed(choice, bits, cost, prediction)
 
-    def _found(self, index: int, own: Ints, expected: Tensor, so_far: Floats) -> list[Ints]:
+    def _found(self, index: int, planes: Plane, own: Ints, expected: Tensor, so_far: Floats) -> list[Ints]:
         """The best vectors of superblocks alone, and in the mean with what is predicted so far."""
         from nvc.kernels.search import REACH, search_blocks
 
-        planes, proposed = self.goldens[index], self.proposed[index]
         sizes = np.array([SUPERBLOCK])
         wide = of_blocks(expected, *own.shape[:2])[0].int().numpy()
+        proposed = self.proposed[index]
         proposed = wide if proposed is None else proposed
         median = np.rint(np.median(proposed.reshape(-1, 2), axis=0)).astype(np.int32)
         candidates = np.stack([proposed, wide, np.zeros_like(own), np.broadcast_to(median, own.shape), own])

@@ -51,7 +51,6 @@ class MotionSearch:
         cv: Any = cv2  # the stubs lack the class
         self._sizes = np.array(_PRESETS[preset])
         self._dis = cv.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._goldens: list[tuple[Plane, Plane]] = []
 
     def propose(self, before: Plane, current: Plane) -> Floats:
         """Where each 8x8 block of source luma `current` [h, w] lies in `before`, sizes multiples of 8.
@@ -94,10 +93,9 @@ class MotionSearch:
         padded = np.pad(current, REACH, mode="edge")
         planes = shifted_planes(reference)
         vectors = search_blocks(planes, padded, candidates, prices, self._sizes)
-        self._goldens = [self._shifted(luma) for luma, _ in goldens]
         choose = GoldenSearch(
             planes,
-            tuple(shifted for _, shifted in self._goldens),
+            tuple(luma for luma, _ in goldens),
             padded,
             tuple(
                 None if its_flow is None else np.rint(its_flow * VECTOR_UNIT).astype(np.int32)
@@ -110,13 +108,6 @@ class MotionSearch:
         )
         seen = Seen(planes, padded, bits_per_square)
         return FoundMotion(vectors.astype(np.float32), seen, choose)
-
-    def _shifted(self, golden: Plane) -> tuple[Plane, Plane]:
-        """A golden picture and its shifted planes, which are kept from frame to frame."""
-        from nvc.kernels.search import shifted_planes
-
-        kept = (pair for pair in self._goldens if np.array_equal(pair[0], golden))
-        return next(kept, None) or (golden, shifted_planes(golden))
 
 
 @dataclass(frozen=True)
