@@ -200,7 +200,7 @@ class FrameCoder:
             references.append(reference)
         shown = tuple(tuple(map(_to_bytes, reference.shown)) for reference in references)
         # What is shown of a P frame is not what the next one is predicted from; latents are for upper layers.
-        nothing = torch.empty(0)
+        nothing = torch.zeros(0)
         kept = tuple(replace(r, filtered=None, u_hat=nothing) for r in references)
         self.state = State(kept, shown, offsets)
 
