@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 N_QP = 64  # qp 0..63, lower is better
 
@@ -24,6 +24,11 @@ class CodecConfig:
     depth_filter: int
     n_hyper: int
     motion_width: int
+    intra_width_16: int = 0  # `width_16` of the intra coder; 0 = the same
+
+    def of_intra(self) -> CodecConfig:
+        """Sizes of the intra coder's own networks."""
+        return replace(self, width_16=self.intra_width_16 or self.width_16)
 
     def to_dict(self) -> dict[str, int | str]:
         return asdict(self)
@@ -33,7 +38,7 @@ CONFIGS = {
     config.name: config
     for config in (
         CodecConfig("tiny", 64, 8, 8, 1, 1, 1, 1, 4, 8),
-        CodecConfig("s", 384, 80, 128, 2, 2, 1, 3, 24, 64),
+        CodecConfig("s", 384, 80, 128, 2, 2, 1, 3, 24, 64, 256),
         CodecConfig("m", 384, 160, 256, 3, 4, 3, 5, 48, 96),
         CodecConfig("l", 384, 320, 512, 6, 8, 6, 8, 64, 128),
         CodecConfig("xl", 384, 1280, 2560, 12, 20, 12, 12, 128, 256),

@@ -136,6 +136,8 @@ class PictureCoder(nn.Module):
 
     def __init__(self, config: CodecConfig, *, predicts: bool) -> None:
         super().__init__()
+        state_width = config.width_16
+        config = config if predicts else config.of_intra()
         w8, w16 = config.width_8, config.width_16
         self.predicts = predicts
         n = config.n_latent
@@ -168,7 +170,7 @@ class PictureCoder(nn.Module):
         self.synthesis_modulation = Modulation(w16)
         self.synthesis_16 = blocks(w16, config.depth_16)
         self.synthesis_leave = Pointwise(w16, n, silent=True)
-        self.state_update = Pointwise(w16, 2 * w16)
+        self.state_update = Pointwise(w16, 2 * state_width)
 
         self.filter_enter = Pointwise(N_DEPTH, w8)
         self.filter_up = Pointwise(w16, 4 * w8)

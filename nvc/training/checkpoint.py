@@ -67,9 +67,44 @@ def read_start(path: Path) -> dict[str, Tensor]:
 
 
 def set_parameters(codec: nn.Module, values: dict[str, Tensor]) -> None:
-    """Copy values into a codec; those of a changed shape are passed over and keep their start."""
+    """Copy values into a codec; those of narrower networks are grown, those of wider ones passed over."""
     parameters = dict(codec.named_parameters())
+    grown = [
+        min(o for o, n in zip(value.shape, parameters[name].shape, strict=True) if o < n)
+        for name, value in values.items()
+        if name in parameters and _grows(value, parameters[name])
+    ]
     with torch.no_grad():
         for name, value in values.items():
-            if name in parameters and parameters[name].shape == value.shape:
+            if name not in parameters:
+                continue
+            if parameters[name].shape == value.shape:
                 parameters[name].copy_(value)
+            elif _grows(value, parameters[name]):
+                _grow(parameters[name], value, min(grown), is_table=name.endswith("knots"))
+
+
+def _grows(value: Tensor, parameter: Tensor) -> bool:
+    return (
+        value.ndim == parameter.ndim
+        and value.shape != parameter.shape
+        and all(o <= n for o, n in zip(value.shape, parameter.shape, strict=True))
+    )
+
+
+def _grow(parameter: Tensor, value: Tensor, width: int, *, is_table: bool) -> None:
+    """Make a layer of a wider network do what a narrower one did.
+
+    width: of the narrower network, of which a layer's inputs and outputs are several where it changes the
+    resolution or has a gate. What is new keeps its start but is not listened to by what is old. (Chen et
+    al., "Net2Net", 2016.)
+    """
+    index: list[Tensor] = []
+    for old, new in zip(value.shape, parameter.shape, strict=True):
+        groups = old // width if old != new else 1
+        index.append(
+            (torch.arange(groups)[:, None] * (new // groups) + torch.arange(old // groups)).flatten()
+        )
+    if value.ndim > 1 and not is_table:
+        parameter[index[0]] = 0.0
+    parameter[torch.meshgrid(*index, indexing="ij")] = value

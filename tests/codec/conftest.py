@@ -15,7 +15,7 @@ from nvc.models.exact import make_exact
 from nvc.models.quantiser import Bank, EncoderPort, scale_table
 
 TABLES = laplace_tables(scale_table() * len(Bank))
-SMALL = CodecConfig("small", 384, 16, 16, 1, 1, 1, 1, 4, 16)
+SMALL = CodecConfig("small", 384, 16, 16, 1, 1, 1, 1, 4, 16, intra_width_16=24)
 
 
 def run_codec(codec: Codec) -> None:
