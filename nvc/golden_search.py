@@ -21,6 +21,7 @@ Ints = npt.NDArray[np.int32]
 # A bit of the residual beside a bit that says kind and vector: of a better prediction the networks make more,
 # and the frames behind it have it, too.
 RESIDUAL_WEIGHT = 1.2
+_SIZES = np.array([SUPERBLOCK])
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,15 @@ class GoldenSearch:
             return ()
         own = vectors[0].int().numpy()
         plain = take_blocks(self.last, own)
-        fields = [golden.chained(vectors) for golden in goldens]
         planes = shifted_planes(self.goldens[0])
-        first = self._weigh(0, planes, goldens[0], fields[0], own, plain)
+        candidates = self._candidates(0, planes, goldens[0].chained(vectors), own)
+        first = self._weigh(planes, goldens[0], candidates, plain)
         if len(goldens) == 1:
             return (first.choice,)
         planes = shifted_planes(self.goldens[1])
-        beside, instead = (
-            self._weigh(1, planes, goldens[1], fields[1], own, so_far) for so_far in (first.prediction, plain)
-        )
+        candidates = self._candidates(1, planes, goldens[1].chained(vectors), own)
+        beside = self._weigh(planes, goldens[1], candidates, first.prediction)
+        instead = self._weigh(planes, goldens[1], candidates, plain)
         silent = self._kind_bits(goldens[0])[..., 0]
         is_alone = torch.from_numpy(instead.cost + silent < beside.cost + first.bits)[None]
         return (
@@ -84,37 +85,35 @@ class GoldenSearch:
         """Of symbols of size 0 to 2, [rows, columns, 3]."""
         return self.bits[golden.rows()[0].int().numpy()][..., :3]
 
-    def _weigh(
-        self, index: int, planes: Plane, golden: Golden, chained: Tensor, own: Ints, so_far: Floats
-    ) -> Weighed:
+    def _candidates(self, index: int, planes: Plane, chained: Tensor, own: Ints) -> Ints:
+        """Vectors into a golden picture [n, h/8, w/8, 2]: what superblocks expect as the second, what is best
+        for them alone as the last."""
+        from nvc.kernels.search import search_blocks
+
+        expected = of_blocks(middles(chained), *own.shape[:2])[0].int().numpy()
+        proposed = self.proposed[index]
+        proposed = expected if proposed is None else proposed
+        median = np.rint(np.median(proposed.reshape(-1, 2), axis=0)).astype(np.int32)
+        median = np.broadcast_to(median, own.shape)
+        candidates = np.stack([proposed, expected, np.zeros_like(own), median, own])
+        candidates[-1] = search_blocks(planes, self.current, candidates, self.prices, _SIZES)
+        return candidates
+
+    def _weigh(self, planes: Plane, golden: Golden, candidates: Ints, so_far: Floats) -> Weighed:
         """What is best taken of a golden picture; so_far: luma predicted without it."""
         from nvc.kernels.golden import choose
+        from nvc.kernels.search import REACH, search_blocks
 
-        expected = middles(chained)
-        found = self._found(index, planes, own, expected, so_far)
+        source = self.current[REACH:-REACH, REACH:-REACH]
+        missing = np.clip(np.rint(2.0 * source - so_far), 0, 255).astype(np.uint8)
+        target = np.pad(missing, REACH, mode="edge")
+        beside = search_blocks(planes, target, candidates, self.prices * 4, _SIZES)
+        options = np.stack([candidates[1], candidates[-1], beside])[:, ::SUPERBLOCK, ::SUPERBLOCK]
         kinds, chosen, bits, cost, prediction = choose(
             (planes, self.current, so_far),
-            np.stack([expected[0].int().numpy(), *found]),
+            np.ascontiguousarray(options),
             (self._kind_bits(golden), self.bits[int(VECTOR_ROW)]),
             (self.bits_per_square, self.knee_bits, RESIDUAL_WEIGHT),
         )
         choice = Choice(torch.from_numpy(kinds)[None], torch.from_numpy(chosen).float()[None])
         return Weighed(choice, bits, cost, prediction)
-
-    def _found(self, index: int, planes: Plane, own: Ints, expected: Tensor, so_far: Floats) -> list[Ints]:
-        """The best vectors of superblocks alone, and in the mean with what is predicted so far."""
-        from nvc.kernels.search import REACH, search_blocks
-
-        sizes = np.array([SUPERBLOCK])
-        wide = of_blocks(expected, *own.shape[:2])[0].int().numpy()
-        proposed = self.proposed[index]
-        proposed = wide if proposed is None else proposed
-        median = np.rint(np.median(proposed.reshape(-1, 2), axis=0)).astype(np.int32)
-        candidates = np.stack([proposed, wide, np.zeros_like(own), np.broadcast_to(median, own.shape), own])
-        alone = search_blocks(planes, self.current, candidates, self.prices, sizes)
-        source = self.current[REACH:-REACH, REACH:-REACH]
-        missing = np.clip(np.rint(2.0 * source - so_far), 0, 255).astype(np.uint8)
-        candidates[-1] = alone
-        target = np.pad(missing, REACH, mode="edge")
-        beside = search_blocks(planes, target, candidates, self.prices * 4, sizes)
-        return [field[::SUPERBLOCK, ::SUPERBLOCK] for field in (alone, beside)]
