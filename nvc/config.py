@@ -37,7 +37,7 @@ class EncoderConfig:
     scene_cut: bool = True
     """Whether a scene cut begins a new GOP."""
     preset: str = "medium"
-    """How long the encoder searches for motion: fast, medium or slow."""
+    """How long the encoder searches for motion, and for what to send of keyframes: fast, medium or slow."""
     device: str = "cpu"
     """Where the networks run: cpu or cuda. The stream does not depend on it."""
     threads: int = 0

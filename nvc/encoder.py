@@ -13,6 +13,7 @@ from nvc.errors import ConfigError
 from nvc.frame_coder import FrameCoder
 from nvc.frames import Frame, Plane
 from nvc.gop import GopSchedule, is_kept
+from nvc.latent_search import STEPS, LatentSearch
 from nvc.metrics import psnr_db, psnr_yuv_db
 from nvc.model_store import load_model
 from nvc.motion_search import Floats, FoundMotion, MotionSearch
@@ -83,7 +84,8 @@ class Encoder:
         self.model_name = model.entry.name
         self._control = control or ConstantQp(config.base_qp)
         self.layers = tuple(Layer(qp_offset=offset) for offset in config.layer_qp_offsets)
-        self._coder = FrameCoder(model, width, height, config.device, self.layers)
+        latent_search = LatentSearch(model.codec, STEPS[config.preset])
+        self._coder = FrameCoder(model, width, height, config.device, self.layers, latent_search)
         self._schedule = GopSchedule(config)
         self._motion = MotionSearch(config.preset)
         self._thrift = GopThrift()

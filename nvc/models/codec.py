@@ -24,7 +24,9 @@ from nvc.models.picture_coder import (
     Picture,
     PictureCoder,
     Prediction,
+    Prepare,
     Reference,
+    finished,
     from_depth,
     to_depth,
 )
@@ -32,7 +34,6 @@ from nvc.models.quantiser import Port
 from nvc.models.warp import (
     feature_vectors,
     pool_vectors,
-    round_through,
     warp_features,
     warp_picture,
 )
@@ -94,13 +95,14 @@ class Codec(nn.Module):
         port: Port,
         lower: LowerLayer | None = None,
         code_taps: CodeTaps | None = None,
+        prepare: Prepare | None = None,
     ) -> Reference:
         """Code a picture by itself; x is None in a decoder. size: batch, height, width, multiples of 16.
-        code_taps: None where nothing is added to taps, as in training."""
-        picture, features, state, modes, u_hat = self.intra(x, None, size, qp, port, lower)
+        code_taps: None where nothing is added to taps, as in training. prepare: see PictureCoder.forward."""
+        picture, features, state, modes, u_hat = self.intra(x, None, size, qp, port, lower, prepare)
         b, h, w = size
         vectors = torch.zeros(b, h // 8, w // 8, 2, device=qp.device)
-        filtered, _ = self._filter(self._finish(picture), qp, None, code_taps, predicts=False)
+        filtered, _ = self._filter(finished(picture), qp, None, code_taps, predicts=False)
         return Reference(filtered, features, state, vectors, modes, u_hat, is_kept=True)
 
     def code_vectors(
@@ -173,9 +175,9 @@ class Codec(nn.Module):
         """What follows motion compensation in `code_inter`."""
         b, h, w = prediction.picture[0].shape
         picture, features, state, modes, u_hat = self.inter(x, prediction, (b, h, w), qp, port, lower)
-        finished = self._finish(picture)
-        filtered, offsets = self._filter(finished, qp, taps_before, code_taps, predicts=True)
-        left = Reference(finished, features, state, vectors, modes, u_hat)
+        decoded = finished(picture)
+        filtered, offsets = self._filter(decoded, qp, taps_before, code_taps, predicts=True)
+        left = Reference(decoded, features, state, vectors, modes, u_hat)
         return replace(left, tap_offsets=offsets, filtered=filtered)
 
     def predict(self, reference: Reference, vectors: Tensor, use: GoldenUse | None = None) -> Prediction:
@@ -189,11 +191,6 @@ class Codec(nn.Module):
         features = warp_features(reference.features, feature_vectors(vectors))
         state = warp_features(reference.state, pool_vectors(vectors))
         return self.contexts(picture, features, state)
-
-    def _finish(self, picture: Picture) -> Picture:
-        """Clip to 8 bits and round; in training the rounding lets gradients pass."""
-        y, u, v = (round_through(plane.clamp(-128.0, 127.0)) for plane in picture)
-        return y, u, v
 
     def _filter(
         self, picture: Picture, qp: Tensor, before: Tensor | None, code: CodeTaps | None, *, predicts: bool

@@ -100,8 +100,9 @@ def load_exact(codec: Codec, tensors: dict[str, Tensor]) -> None:
     finish_exact(codec)
 
 
-def float_parameters(codec: Codec) -> dict[str, Tensor]:
-    """The parameters that an exact codec stands for, float32, by the names of a codec that can learn.
+def float_parameters(codec: nn.Module) -> dict[str, Tensor]:
+    """The parameters that an exact codec, or a part of one, stands for, float32, by the names of one that
+    can learn.
 
     They are `make_exact`'s roundings of what was trained: a good place to go on training from.
     """

@@ -38,7 +38,7 @@ class QpTable(nn.Module):
         if learned:
             self.knots = nn.Parameter(knots)
         else:
-            self.register_buffer("knots", knots, persistent=False)
+            self.register_buffer("knots", knots)
         position = [qp * (N_KNOTS - 1) / (N_QP - 1) for qp in range(N_QP)]
         below = [min(int(p), N_KNOTS - 2) for p in position]
         self.register_buffer("below", torch.tensor(below), persistent=False)

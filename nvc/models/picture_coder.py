@@ -7,6 +7,7 @@ on pixels at 1/8. All three networks start silent, so an untrained coder is a pl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,7 @@ from nvc.models.layers import (
 )
 from nvc.models.quantiser import BITS_PER_SQUARED_STEP, Port, latent_bank
 from nvc.models.transform import LUMA_BLOCK, PictureTransform, coefficient_frequencies
+from nvc.models.warp import round_through
 
 Picture = tuple[Tensor, Tensor, Tensor]
 """Y [b, h, w] and U, V [b, h/2, w/2], float32, centred on 0 (sample value minus 128)."""
@@ -95,6 +97,12 @@ class LowerLayer:
     qp: Tensor
 
 
+Prepare = Callable[
+    [Picture, Prediction | None, Tensor | None, Tensor, LowerLayer | None], tuple[Modes, Tensor]
+]
+"""Makes modes and latent of a picture, see PictureCoder.prepare."""
+
+
 def bits_per_squared_error(qp: float, doubling: float = QP_PER_DOUBLING) -> float:
     """What a squared error of a sample is worth at this qp; doubling: of steps, in qp."""
     step = FINEST_STEP * 2 ** (qp / doubling)
@@ -122,6 +130,12 @@ def from_depth(depth: Tensor) -> Picture:
         return y, u, v
     y, u, v = (depth * PIXEL_SCALE).split([64, 16, 16], dim=-1)
     return depth_to_space(y, 8)[..., 0], depth_to_space(u, 4)[..., 0], depth_to_space(v, 4)[..., 0]
+
+
+def finished(picture: Picture) -> Picture:
+    """Clip to 8 bits and round; in training the rounding lets gradients pass."""
+    y, u, v = (round_through(plane.clamp(-128.0, 127.0)) for plane in picture)
+    return y, u, v
 
 
 def scale_down(qp: Tensor, factor: int) -> Tensor:
@@ -186,15 +200,17 @@ class PictureCoder(nn.Module):
         qp: Tensor,
         port: Port,
         lower: LowerLayer | None = None,
+        prepare: Prepare | None = None,
     ) -> tuple[Picture, Tensor, Tensor, Modes, Tensor]:
         """Code picture x, or decode it when it is None.
 
         size: batch, height and width (multiples of 16). qp: int64 [b, 1, 1] or [b, h/16, w/16]. lower: what
-        is decoded of it already. Returns the decoded picture, not yet clipped or rounded, its features, the
-        new long-term state, the modes of its blocks, and the latent in quantiser steps.
+        is decoded of it already. prepare: what an encoder takes in place of `prepare`. Returns the decoded
+        picture, not yet clipped or rounded, its features, the new long-term state, the modes of its blocks,
+        and the latent in quantiser steps.
         """
         whole = None if prediction is None else self.transform(prediction.picture)
-        modes, predicted, u_hat = self._code_latent(x, prediction, whole, size, qp, port, lower)
+        modes, predicted, u_hat = self._code_latent(x, prediction, whole, size, qp, port, lower, prepare)
         del whole  # where coefficients of a large picture are let go, the next ones find room
         step = self.latent_coder.step(qp)
         y_hat = self.modes.block_split.inverse(u_hat * step, modes.split)
@@ -209,13 +225,14 @@ class PictureCoder(nn.Module):
         qp: Tensor,
         port: Port,
         lower: LowerLayer | None,
+        prepare: Prepare | None,
     ) -> tuple[Modes, Tensor | float, Tensor]:
         """Code modes and latent; whole: the prediction's coefficients. Returns the modes, the coefficients of
         what they leave of the prediction, and the decoded latent in quantiser steps."""
         conditioning = self._condition(prediction, whole, size, qp)
         u = chosen = None
         if x is not None:
-            chosen, u = self._prepare(x, prediction, whole, qp, lower)
+            chosen, u = (prepare or self.prepare)(x, prediction, whole, qp, lower)
         features = self.latent_coder.code_hyper(u, conditioning, qp, port)
         modes = self.modes.code(chosen, features, port) if lower is None else lower.reference.modes
         predicted = self._blurred(whole, modes)
@@ -234,7 +251,7 @@ class PictureCoder(nn.Module):
         energy = with_magnitude((whole / self.latent_coder.step(qp)).clamp(-16.0, 16.0))
         return prediction.features_16 + self.conditioning(energy)
 
-    def _prepare(
+    def prepare(
         self,
         x: Picture,
         prediction: Prediction | None,
@@ -242,7 +259,10 @@ class PictureCoder(nn.Module):
         qp: Tensor,
         lower: LowerLayer | None,
     ) -> tuple[Modes, Tensor]:
-        """Modes and latent, in quantiser steps, of a picture to be coded (encoder only)."""
+        """Modes and latent, in quantiser steps, of a picture to be coded (encoder only).
+
+        whole: the prediction's coefficients.
+        """
         step = self.latent_coder.step(qp)
         own = self.transform(x) + self.analyse(x, prediction, qp)
         modes = self.modes.choose(own, whole, step) if lower is None else lower.reference.modes

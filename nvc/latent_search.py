@@ -1,0 +1,225 @@
+"""What is sent of a keyframe: its latent moved, step by step, to where the decoder makes most of it.
+
+The analysis network does not know how a latent will be rounded, and rounding, element by element, does not
+know what the decoder's networks make of what it leaves. Slopes through these networks, in their float form,
+do. (Campos et al., "Content adaptive optimization for neural image compression", CVPR workshops 2019.) Of P
+frames little is sent, and they gain next to nothing by the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from nvc import kernels
+from nvc.models.block_modes import Modes
+from nvc.models.block_split import PLANES
+from nvc.models.codec import Codec
+from nvc.models.exact import float_parameters
+from nvc.models.latent_coder import parts_of
+from nvc.models.picture_coder import (
+    FINEST_STEP,
+    QP_PER_CHROMA_DOUBLING,
+    QP_PER_DOUBLING,
+    LowerLayer,
+    Picture,
+    PictureCoder,
+    Prediction,
+    finished,
+    scale_down,
+)
+from nvc.models.quantiser import BITS_PER_SQUARED_STEP, THRIFT, Bank, EncoderPort, thrifty_round
+
+STEPS = {"fast": 0, "medium": 4, "slow": 8}
+FIRST_STEP = 0.4  # of the way to where a slope would end; the n-th step goes an n-th of that
+# Blocks a side: of the tiles that are moved one by one, at most, and of what they see around them.
+TILE, MARGIN = 20, 2
+PLANE_DOUBLINGS = QP_PER_DOUBLING, QP_PER_CHROMA_DOUBLING, QP_PER_CHROMA_DOUBLING
+
+
+class LatentSearch:
+    """A Prepare for keyframes: takes some steps from where the intra coder's own `prepare` ends."""
+
+    def __init__(self, codec: Codec, n_steps: int) -> None:
+        """codec: exact."""
+        self._codec = codec
+        self._n_steps = n_steps
+
+    def __call__(
+        self,
+        x: Picture,
+        prediction: Prediction | None,
+        whole: Tensor | None,
+        qp: Tensor,
+        lower: LowerLayer | None,
+    ) -> tuple[Modes, Tensor]:
+        """Modes and latent of a picture; upper layers' latents, which have bounds, are not moved."""
+        coder = self._codec.intra
+        modes, u = coder.prepare(x, prediction, whole, qp, lower)
+        if lower is not None or not self._n_steps:
+            return modes, u
+        b, h, w = x[0].shape
+        recorder = Recorder()
+        coder(x, None, (b, h, w), qp, recorder, prepare=lambda *_: (modes, u))
+        rounding = recorder.rounding(u)
+        threads = ThreadPoolExecutor(kernels.n_threads())
+        with torch.inference_mode(False), _unsplit_products(), threads:
+            _ = self._float_coder  # made before threads need it
+            moved = u.clone()
+            tiles = [
+                Tile.of(rows, columns, x, modes, u, rounding, qp)
+                for rows in spans(u.shape[1])
+                for columns in spans(u.shape[2])
+            ]
+            for tile, found in zip(tiles, threads.map(self._move, tiles), strict=True):
+                rows, columns = tile.rows, tile.columns
+                moved[:, rows.own, columns.own] = found[:, rows.within, columns.within]
+        return modes, moved
+
+    @cached_property
+    def _float_coder(self) -> PictureCoder:
+        """The intra coder with gradients."""
+        coder = PictureCoder(self._codec.config, predicts=False)
+        coder.load_state_dict(float_parameters(self._codec.intra))
+        return coder.requires_grad_(False).to(self._codec.adaptive_filter.taps.device)
+
+    def _move(self, tile: Tile) -> Tensor:
+        """The latent of a tile after all steps."""
+        u = tile.u
+        for step in range(1, self._n_steps + 1):
+            u_hat = tile.rounding.rounded(u).requires_grad_()
+            (slope,) = torch.autograd.grad(self._distortion_bits(tile, u_hat), u_hat)
+            # Were errors of the latent all that counts, the slope would lead back to where it was.
+            target = u_hat.detach() - slope / (2 * BITS_PER_SQUARED_STEP)
+            u = torch.lerp(u, target, FIRST_STEP / step)
+        return u
+
+    def _distortion_bits(self, tile: Tile, u_hat: Tensor) -> Tensor:
+        """What the squared errors of a decoded tile are worth."""
+        coder = self._float_coder
+        y_hat = coder.modes.block_split.inverse(u_hat * coder.latent_coder.step(tile.qp), tile.modes.split)
+        u_whole = y_hat / coder.latent_coder.step(tile.qp)
+        picture, _, _ = coder.synthesise(y_hat, u_whole, None, tile.qp)
+        decoded = self._codec.adaptive_filter(finished(picture), tile.qp, predicts=False)
+        total = torch.zeros((), device=u_hat.device)
+        for plane, other, doubling, block in zip(tile.x, decoded, PLANE_DOUBLINGS, PLANES, strict=True):
+            step = FINEST_STEP * torch.exp2(tile.qp / doubling)
+            total = total + ((plane - other) / scale_down(step, block)).square().sum()
+        return BITS_PER_SQUARED_STEP * total
+
+
+@contextmanager
+def _unsplit_products() -> Iterator[None]:
+    """One thread for each product, whose rounding is then the same however many tiles are moved at a time."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How each element of a latent is rounded: mean, float32, and table row, int32, [b, h/16, w/16, n]."""
+
+    mean: Tensor
+    row: Tensor
+
+    def rounded(self, u: Tensor) -> Tensor:
+        """What is decoded of u."""
+        symbols = thrifty_round(u - self.mean, self.row, THRIFT[Bank.INTRA])
+        return torch.where(self.row > 0, symbols, torch.zeros_like(symbols)) + self.mean
+
+
+class Recorder(EncoderPort):
+    """An encoder's port that keeps how it rounds the latent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[tuple[Tensor, Tensor]] = []
+
+    def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor, bank: Bank) -> Tensor:
+        if bank is Bank.INTRA:
+            self._parts.append((mean, rows))
+        return super().code_selected(u, mean, rows, bank)
+
+    def rounding(self, u: Tensor) -> Rounding:
+        """That of the latent u, when it is coded."""
+        _, h, w, n = u.shape
+        part = parts_of(h, w, n, u.device)
+        mean, row = torch.empty_like(u), torch.empty_like(u, dtype=torch.int32)
+        for index, (means, rows) in enumerate(self._parts):
+            mean.masked_scatter_(part == index, means)
+            row.masked_scatter_(part == index, rows)
+        return Rounding(mean, row)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Blocks of a tile along one axis. own and, with the margin, seen: of those of the picture; within: own, of
+    of those that are seen."""
+
+    own: slice
+    seen: slice
+    within: slice
+
+    def samples(self, block: int) -> slice:
+        """What is seen, in samples of a plane whose blocks have so many a side."""
+        return slice(self.seen.start * block, self.seen.stop * block)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of a picture that is treated like a picture of its own; qp: [1, 1, 1] or of its blocks."""
+
+    rows: Span
+    columns: Span
+    x: Picture
+    modes: Modes
+    u: Tensor
+    rounding: Rounding
+    qp: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        rows: Span,
+        columns: Span,
+        x: Picture,
+        modes: Modes,
+        u: Tensor,
+        rounding: Rounding,
+        qp: Tensor,
+    ) -> Tile:
+        """Cut out of what belongs to the whole picture; copies, which may take part in gradients."""
+
+        def blocks(grid: Tensor) -> Tensor:
+            return grid[:, rows.seen, columns.seen].clone()
+
+        y, u_plane, v_plane = (
+            plane[:, rows.samples(block), columns.samples(block)].clone()
+            for plane, block in zip(x, PLANES, strict=True)
+        )
+        own_modes = Modes(blocks(modes.split), blocks(modes.blur))
+        own_qp = qp.clone() if qp.shape[1:] == (1, 1) else blocks(qp)
+        own_rounding = Rounding(blocks(rounding.mean), blocks(rounding.row))
+        return cls(rows, columns, (y, u_plane, v_plane), own_modes, blocks(u), own_rounding, own_qp)
+
+
+def spans(n_blocks: int) -> list[Span]:
+    """Parts of about equal size, of at most TILE blocks."""
+    n_tiles = -(-n_blocks // TILE)
+    starts = [n_blocks * index // n_tiles for index in range(n_tiles + 1)]
+    spans = []
+    for start, stop in pairwise(starts):
+        seen = slice(max(0, start - MARGIN), min(n_blocks, stop + MARGIN))
+        spans.append(Span(slice(start, stop), seen, slice(start - seen.start, stop - seen.start)))
+    return spans
