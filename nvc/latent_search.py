@@ -164,8 +164,10 @@ class Recorder(EncoderPort):
 
 @dataclass(frozen=True)
 class Span:
-    """Blocks of a tile along one axis. own and, with the margin, seen: of those of the picture; within: own, of
-    of those that are seen."""
+    """Blocks of a tile along one axis.
+
+    own and, with the margin, seen: of those of the picture. within: own, of those that are seen.
+    """
 
     own: slice
     seen: slice
