@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from nvc import kernels
+from nvc.models.adaptive_filter import AdaptiveFilter
 from nvc.models.block_modes import Modes
 from nvc.models.block_split import PLANES
 from nvc.models.codec import Codec
@@ -65,52 +66,55 @@ class LatentSearch:
         modes, u = coder.prepare(x, prediction, whole, qp, lower)
         if lower is not None or not self._n_steps:
             return modes, u
-        b, h, w = x[0].shape
-        recorder = Recorder()
-        coder(x, None, (b, h, w), qp, recorder, prepare=lambda *_: (modes, u))
-        rounding = recorder.rounding(u)
+        picture = coded_once(coder, x, modes, u, qp)
         threads = ThreadPoolExecutor(kernels.n_threads())
         with torch.inference_mode(False), _unsplit_products(), threads:
-            _ = self._float_coder  # made before threads need it
             moved = u.clone()
-            tiles = [
-                Tile.of(rows, columns, x, modes, u, rounding, qp)
-                for rows in spans(u.shape[1])
-                for columns in spans(u.shape[2])
-            ]
-            for tile, found in zip(tiles, threads.map(self._move, tiles), strict=True):
-                rows, columns = tile.rows, tile.columns
-                moved[:, rows.own, columns.own] = found[:, rows.within, columns.within]
+            tiles = [(rows, columns) for rows in spans(u.shape[1]) for columns in spans(u.shape[2])]
+            found = threads.map(self._mover, [picture.cut(*tile) for tile in tiles])
+            for (rows, columns), latent in zip(tiles, found, strict=True):
+                moved[:, rows.own, columns.own] = latent[:, rows.within, columns.within]
         return modes, moved
 
     @cached_property
-    def _float_coder(self) -> PictureCoder:
-        """The intra coder with gradients."""
+    def _mover(self) -> LatentMover:
+        """Of the intra coder's float form."""
+        adaptive_filter = self._codec.adaptive_filter
         coder = PictureCoder(self._codec.config, predicts=False)
         coder.load_state_dict(float_parameters(self._codec.intra))
-        return coder.requires_grad_(False).to(self._codec.adaptive_filter.taps.device)
+        coder.requires_grad_(False).to(adaptive_filter.taps.device)
+        return LatentMover(coder, adaptive_filter, self._n_steps)
 
-    def _move(self, tile: Tile) -> Tensor:
-        """The latent of a tile after all steps."""
-        u = tile.u
-        for step in range(1, self._n_steps + 1):
-            u_hat = tile.rounding.rounded(u).requires_grad_()
-            (slope,) = torch.autograd.grad(self._distortion_bits(tile, u_hat), u_hat)
+
+@dataclass(frozen=True)
+class LatentMover:
+    """Moves latents along slopes through an intra coder, not exact, and the filter behind it."""
+
+    coder: PictureCoder
+    adaptive_filter: AdaptiveFilter
+    n_steps: int
+
+    def __call__(self, picture: CodedOnce) -> Tensor:
+        """The latent after all steps."""
+        u = picture.u
+        for step in range(1, self.n_steps + 1):
+            u_hat = picture.rounding.rounded(u).requires_grad_()
+            with torch.enable_grad():
+                (slope,) = torch.autograd.grad(self._distortion_bits(picture, u_hat), u_hat)
             # Were errors of the latent all that counts, the slope would lead back to where it was.
             target = u_hat.detach() - slope / (2 * BITS_PER_SQUARED_STEP)
             u = torch.lerp(u, target, FIRST_STEP / step)
         return u
 
-    def _distortion_bits(self, tile: Tile, u_hat: Tensor) -> Tensor:
-        """What the squared errors of a decoded tile are worth."""
-        coder = self._float_coder
-        y_hat = coder.modes.block_split.inverse(u_hat * coder.latent_coder.step(tile.qp), tile.modes.split)
-        u_whole = y_hat / coder.latent_coder.step(tile.qp)
-        picture, _, _ = coder.synthesise(y_hat, u_whole, None, tile.qp)
-        decoded = self._codec.adaptive_filter(finished(picture), tile.qp, predicts=False)
+    def _distortion_bits(self, picture: CodedOnce, u_hat: Tensor) -> Tensor:
+        """What the squared errors of a decoded picture are worth."""
+        coder, qp = self.coder, picture.qp
+        y_hat = coder.modes.block_split.inverse(u_hat * coder.latent_coder.step(qp), picture.modes.split)
+        plain, _, _ = coder.synthesise(y_hat, y_hat / coder.latent_coder.step(qp), None, qp)
+        decoded = self.adaptive_filter(finished(plain), qp, predicts=False)
         total = torch.zeros((), device=u_hat.device)
-        for plane, other, doubling, block in zip(tile.x, decoded, PLANE_DOUBLINGS, PLANES, strict=True):
-            step = FINEST_STEP * torch.exp2(tile.qp / doubling)
+        for plane, other, doubling, block in zip(picture.x, decoded, PLANE_DOUBLINGS, PLANES, strict=True):
+            step = FINEST_STEP * torch.exp2(qp / doubling)
             total = total + ((plane - other) / scale_down(step, block)).square().sum()
         return BITS_PER_SQUARED_STEP * total
 
@@ -179,41 +183,40 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A part of a picture that is treated like a picture of its own; qp: [1, 1, 1] or of its blocks."""
+class CodedOnce:
+    """A picture x, or a tile of one, with the modes and latent u it was coded with, and how u was rounded.
 
-    rows: Span
-    columns: Span
+    qp: as of PictureCoder.forward.
+    """
+
     x: Picture
     modes: Modes
     u: Tensor
     rounding: Rounding
     qp: Tensor
 
-    @classmethod
-    def of(
-        cls,
-        rows: Span,
-        columns: Span,
-        x: Picture,
-        modes: Modes,
-        u: Tensor,
-        rounding: Rounding,
-        qp: Tensor,
-    ) -> Tile:
-        """Cut out of what belongs to the whole picture; copies, which may take part in gradients."""
+    def cut(self, rows: Span, columns: Span) -> CodedOnce:
+        """A tile; copies, which may take part in gradients."""
 
         def blocks(grid: Tensor) -> Tensor:
             return grid[:, rows.seen, columns.seen].clone()
 
-        y, u_plane, v_plane = (
+        y, u, v = (
             plane[:, rows.samples(block), columns.samples(block)].clone()
-            for plane, block in zip(x, PLANES, strict=True)
+            for plane, block in zip(self.x, PLANES, strict=True)
         )
-        own_modes = Modes(blocks(modes.split), blocks(modes.blur))
-        own_qp = qp.clone() if qp.shape[1:] == (1, 1) else blocks(qp)
-        own_rounding = Rounding(blocks(rounding.mean), blocks(rounding.row))
-        return cls(rows, columns, (y, u_plane, v_plane), own_modes, blocks(u), own_rounding, own_qp)
+        modes = Modes(blocks(self.modes.split), blocks(self.modes.blur))
+        rounding = Rounding(blocks(self.rounding.mean), blocks(self.rounding.row))
+        qp = self.qp.clone() if self.qp.shape[1:] == (1, 1) else blocks(self.qp)
+        return CodedOnce((y, u, v), modes, blocks(self.u), rounding, qp)
+
+
+def coded_once(coder: PictureCoder, x: Picture, modes: Modes, u: Tensor, qp: Tensor) -> CodedOnce:
+    """Code a picture by itself to see how its latent is rounded."""
+    b, h, w = x[0].shape
+    recorder = Recorder()
+    coder(x, None, (b, h, w), qp, recorder, prepare=lambda *_: (modes, u))
+    return CodedOnce(x, modes, u, recorder.rounding(u), qp)
 
 
 def spans(n_blocks: int) -> list[Span]:

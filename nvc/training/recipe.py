@@ -35,6 +35,7 @@ class Stage:
     thrift: float = 1.0  # of the quantiser, see quantiser.thrifty_round
     weight_rate: float = 1.0  # 0 trains for distortion alone
     weight_prediction: float = 0.0  # of the prediction's distortion, beside that of the decoded picture
+    latent_steps: int = 0  # that latents of I frames are moved by, see nvc/latent_search.py
     map_share: float = 0.25  # share of batches in which qp varies in space
 
 

@@ -32,6 +32,7 @@ trains = ["intra"]
 steps = 2
 batch = 2
 crop = 192
+latent_steps = 1
 [[stages]]
 name = "inter"
 trains = ["inter", "motion"]
