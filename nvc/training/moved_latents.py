@@ -12,8 +12,11 @@ from nvc.models.picture_coder import LowerLayer, Picture, Prediction, Prepare
 
 
 def preparing(codec: Codec, n_steps: int) -> Prepare | None:
-    """A Prepare for a codec in training; None for no steps. The analysis network learns as if its latent had
-    not been moved."""
+    """A Prepare for a codec in training; None for no steps.
+
+    The analysis networks learn nothing from it: taught as if nothing moved what they make, they drift to where
+    only moving brings it back.
+    """
     if not n_steps:
         return None
     move = LatentMover(codec.intra, codec.adaptive_filter, n_steps)
@@ -21,9 +24,8 @@ def preparing(codec: Codec, n_steps: int) -> Prepare | None:
     def prepare(
         x: Picture, prediction: Prediction | None, whole: Tensor | None, qp: Tensor, lower: LowerLayer | None
     ) -> tuple[Modes, Tensor]:
-        modes, u = codec.intra.prepare(x, prediction, whole, qp, lower)
         with torch.no_grad():
-            moved = move(coded_once(codec.intra, x, modes, u.detach(), qp))
-        return modes, u + (moved - u.detach())
+            modes, u = codec.intra.prepare(x, prediction, whole, qp, lower)
+            return modes, move(coded_once(codec.intra, x, modes, u, qp))
 
     return prepare
