@@ -14,8 +14,8 @@ from nvc.models.picture_coder import LowerLayer, Picture, Prediction, Prepare
 def preparing(codec: Codec, n_steps: int) -> Prepare | None:
     """A Prepare for a codec in training; None for no steps.
 
-    The analysis networks learn nothing from it: taught as if nothing moved what they make, they drift to where
-    only moving brings it back.
+    The analysis networks learn nothing from it: taught as if nothing moved what they make, they drift to
+    where only moving brings it back.
     """
     if not n_steps:
         return None
