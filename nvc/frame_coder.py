@@ -25,7 +25,7 @@ from nvc.models.adaptive_filter import SYMBOLS_PER_FRAME, code_offsets
 from nvc.models.exact import exact_arithmetic
 from nvc.models.golden import SUPERBLOCK, SYMBOLS_PER_SUPERBLOCK, GoldenUse
 from nvc.models.motion_coder import SYMBOLS_PER_VECTOR
-from nvc.models.picture_coder import LowerLayer, Picture, Prepare, Reference
+from nvc.models.picture_coder import LowerLayer, Move, Picture, Reference
 from nvc.models.quantiser import THRIFT, Bank, DecoderPort, EncoderPort, Port
 from nvc.models.self_test import check_arithmetic
 from nvc.models.transform import LUMA_BLOCK
@@ -59,16 +59,16 @@ class FrameCoder:
         height: int,
         device: str = "cpu",
         layers: tuple[Layer, ...] = (Layer(),),
-        prepare_keyframe: Prepare | None = None,
+        move_keyframe: Move | None = None,
     ) -> None:
-        """layers: those of the stream. prepare_keyframe: what an encoder takes in place of the intra coder's
-        own `prepare`. Raises UnsupportedStream for layers of smaller pictures."""
+        """layers: those of the stream. move_keyframe: what an encoder does to latents of I frames. Raises
+        UnsupportedStream for layers of smaller pictures."""
         if any(layer.scale_log2 for layer in layers):
             raise UnsupportedStream("a layer of smaller pictures; a newer nvc may read this stream")
         self.model = model
         self.width, self.height = width, height
         self.layers = layers
-        self._prepare_keyframe = prepare_keyframe
+        self._move_keyframe = move_keyframe
         self.device = torch.device(device)
         check_arithmetic(self.device)
         self.padded_width = -(-width // LUMA_BLOCK) * LUMA_BLOCK
@@ -196,7 +196,7 @@ class FrameCoder:
             qps = self._qps(qp + layer.qp_offset, offsets)
             code_taps = partial(self._code_taps, x, qp + layer.qp_offset, frame_type, port)
             if own is None:
-                reference = codec.code_intra(x, size, qps, port, lower, code_taps, self._prepare_keyframe)
+                reference = codec.code_intra(x, size, qps, port, lower, code_taps, self._move_keyframe)
             else:
                 reference = codec.code_inter(x, vectors, own, qps, port, lower, use, code_taps)
             lower = LowerLayer(reference, qps)

@@ -26,13 +26,11 @@ from nvc.models.codec import Codec
 from nvc.models.exact import float_parameters
 from nvc.models.latent_coder import parts_of
 from nvc.models.picture_coder import (
-    FINEST_STEP,
     QP_PER_CHROMA_DOUBLING,
     QP_PER_DOUBLING,
-    LowerLayer,
     Picture,
     PictureCoder,
-    Prediction,
+    bits_per_squared_error,
     finished,
     scale_down,
 )
@@ -46,35 +44,25 @@ PLANE_DOUBLINGS = QP_PER_DOUBLING, QP_PER_CHROMA_DOUBLING, QP_PER_CHROMA_DOUBLIN
 
 
 class LatentSearch:
-    """A Prepare for keyframes: takes some steps from where the intra coder's own `prepare` ends."""
+    """A Move for keyframes: takes some steps, tile by tile."""
 
     def __init__(self, codec: Codec, n_steps: int) -> None:
         """codec: exact."""
         self._codec = codec
         self._n_steps = n_steps
 
-    def __call__(
-        self,
-        x: Picture,
-        prediction: Prediction | None,
-        whole: Tensor | None,
-        qp: Tensor,
-        lower: LowerLayer | None,
-    ) -> tuple[Modes, Tensor]:
-        """Modes and latent of a picture; upper layers' latents, which have bounds, are not moved."""
-        coder = self._codec.intra
-        modes, u = coder.prepare(x, prediction, whole, qp, lower)
-        if lower is not None or not self._n_steps:
-            return modes, u
-        picture = coded_once(coder, x, modes, u, qp)
+    def __call__(self, x: Picture, modes: Modes, u: Tensor, qp: Tensor) -> Tensor:
+        if not self._n_steps:
+            return u
+        picture = coded_once(self._codec.intra, x, modes, u, qp)
         threads = ThreadPoolExecutor(kernels.n_threads())
         with torch.inference_mode(False), _unsplit_products(), threads:
             moved = u.clone()
             tiles = [(rows, columns) for rows in spans(u.shape[1]) for columns in spans(u.shape[2])]
-            found = threads.map(self._mover, [picture.cut(*tile) for tile in tiles])
+            found = threads.map(self._mover.moved, [picture.cut(*tile) for tile in tiles])
             for (rows, columns), latent in zip(tiles, found, strict=True):
                 moved[:, rows.own, columns.own] = latent[:, rows.within, columns.within]
-        return modes, moved
+        return moved
 
     @cached_property
     def _mover(self) -> LatentMover:
@@ -88,13 +76,21 @@ class LatentSearch:
 
 @dataclass(frozen=True)
 class LatentMover:
-    """Moves latents along slopes through an intra coder, not exact, and the filter behind it."""
+    """A Move along slopes through an intra coder, not exact, and the filter behind it.
+
+    In training the analysis networks learn nothing from what is moved: taught as if nothing moved what they
+    make, they drift to where only moving brings it back.
+    """
 
     coder: PictureCoder
     adaptive_filter: AdaptiveFilter
     n_steps: int
 
-    def __call__(self, picture: CodedOnce) -> Tensor:
+    @torch.no_grad()
+    def __call__(self, x: Picture, modes: Modes, u: Tensor, qp: Tensor) -> Tensor:
+        return self.moved(coded_once(self.coder, x, modes, u.detach(), qp))
+
+    def moved(self, picture: CodedOnce) -> Tensor:
         """The latent after all steps."""
         u = picture.u
         for step in range(1, self.n_steps + 1):
@@ -114,9 +110,9 @@ class LatentMover:
         decoded = self.adaptive_filter(finished(plain), qp, predicts=False)
         total = torch.zeros((), device=u_hat.device)
         for plane, other, doubling, block in zip(picture.x, decoded, PLANE_DOUBLINGS, PLANES, strict=True):
-            step = FINEST_STEP * torch.exp2(qp / doubling)
-            total = total + ((plane - other) / scale_down(step, block)).square().sum()
-        return BITS_PER_SQUARED_STEP * total
+            prices = scale_down(bits_per_squared_error(qp, doubling), block)
+            total = total + (prices * (plane - other).square()).sum()
+        return total
 
 
 @contextmanager
@@ -212,10 +208,10 @@ class CodedOnce:
 
 
 def coded_once(coder: PictureCoder, x: Picture, modes: Modes, u: Tensor, qp: Tensor) -> CodedOnce:
-    """Code a picture by itself to see how its latent is rounded."""
+    """Code a latent to see how it is rounded."""
     b, h, w = x[0].shape
     recorder = Recorder()
-    coder(x, None, (b, h, w), qp, recorder, prepare=lambda *_: (modes, u))
+    coder.code_latent((modes, u), None, None, (b, h, w), qp, recorder)
     return CodedOnce(x, modes, u, recorder.rounding(u), qp)
 
 

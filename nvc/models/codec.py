@@ -21,10 +21,10 @@ from nvc.models.motion_coder import Decision, MotionCoder
 from nvc.models.picture_coder import (
     N_DEPTH,
     LowerLayer,
+    Move,
     Picture,
     PictureCoder,
     Prediction,
-    Prepare,
     Reference,
     finished,
     from_depth,
@@ -95,11 +95,11 @@ class Codec(nn.Module):
         port: Port,
         lower: LowerLayer | None = None,
         code_taps: CodeTaps | None = None,
-        prepare: Prepare | None = None,
+        move: Move | None = None,
     ) -> Reference:
         """Code a picture by itself; x is None in a decoder. size: batch, height, width, multiples of 16.
-        code_taps: None where nothing is added to taps, as in training. prepare: see PictureCoder.forward."""
-        picture, features, state, modes, u_hat = self.intra(x, None, size, qp, port, lower, prepare)
+        code_taps: None where nothing is added to taps, as in training. move: of an encoder."""
+        picture, features, state, modes, u_hat = self.intra(x, None, size, qp, port, lower, move)
         b, h, w = size
         vectors = torch.zeros(b, h // 8, w // 8, 2, device=qp.device)
         filtered, _ = self._filter(finished(picture), qp, None, code_taps, predicts=False)

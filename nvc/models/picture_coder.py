@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -97,13 +98,14 @@ class LowerLayer:
     qp: Tensor
 
 
-Prepare = Callable[
-    [Picture, Prediction | None, Tensor | None, Tensor, LowerLayer | None], tuple[Modes, Tensor]
-]
-"""Makes modes and latent of a picture, see PictureCoder.prepare."""
+Move = Callable[[Picture, Modes, Tensor, Tensor], Tensor]
+"""An encoder's second thought on the latent of a picture, which has these modes, at this qp: what to code
+instead, in quantiser steps."""
+
+Qp = TypeVar("Qp", float, Tensor)
 
 
-def bits_per_squared_error(qp: float, doubling: float = QP_PER_DOUBLING) -> float:
+def bits_per_squared_error(qp: Qp, doubling: float = QP_PER_DOUBLING) -> Qp:
     """What a squared error of a sample is worth at this qp; doubling: of steps, in qp."""
     step = FINEST_STEP * 2 ** (qp / doubling)
     return BITS_PER_SQUARED_STEP / (step * step)
@@ -200,39 +202,43 @@ class PictureCoder(nn.Module):
         qp: Tensor,
         port: Port,
         lower: LowerLayer | None = None,
-        prepare: Prepare | None = None,
+        move: Move | None = None,
     ) -> tuple[Picture, Tensor, Tensor, Modes, Tensor]:
         """Code picture x, or decode it when it is None.
 
         size: batch, height and width (multiples of 16). qp: int64 [b, 1, 1] or [b, h/16, w/16]. lower: what
-        is decoded of it already. prepare: what an encoder takes in place of `prepare`. Returns the decoded
-        picture, not yet clipped or rounded, its features, the new long-term state, the modes of its blocks,
-        and the latent in quantiser steps.
+        is decoded of it already; a latent with such bounds is not moved. Returns the decoded picture, not yet
+        clipped or rounded, its features, the new long-term state, the modes of its blocks, and the latent in
+        quantiser steps.
         """
         whole = None if prediction is None else self.transform(prediction.picture)
-        modes, predicted, u_hat = self._code_latent(x, prediction, whole, size, qp, port, lower, prepare)
-        del whole  # where coefficients of a large picture are let go, the next ones find room
+        wanted = None
+        if x is not None:
+            wanted = modes, u = self.prepare(x, prediction, whole, qp, lower)
+            if move is not None and lower is None:
+                wanted = modes, move(x, modes, u, qp)
+            del u
+        modes, predicted, u_hat = self.code_latent(wanted, prediction, whole, size, qp, port, lower)
+        del whole, wanted  # where coefficients of a large picture are let go, the next ones find room
         step = self.latent_coder.step(qp)
         y_hat = self.modes.block_split.inverse(u_hat * step, modes.split)
         return *self.synthesise(predicted + y_hat, y_hat / step, prediction, qp), modes, u_hat
 
-    def _code_latent(
+    def code_latent(
         self,
-        x: Picture | None,
+        wanted: tuple[Modes, Tensor] | None,
         prediction: Prediction | None,
         whole: Tensor | None,
         size: tuple[int, int, int],
         qp: Tensor,
         port: Port,
-        lower: LowerLayer | None,
-        prepare: Prepare | None,
+        lower: LowerLayer | None = None,
     ) -> tuple[Modes, Tensor | float, Tensor]:
-        """Code modes and latent; whole: the prediction's coefficients. Returns the modes, the coefficients of
-        what they leave of the prediction, and the decoded latent in quantiser steps."""
+        """Code modes and latent, those of `prepare`, or decode them when None; whole: the prediction's
+        coefficients. Returns the modes, the coefficients of what they leave of the prediction, and the
+        decoded latent in quantiser steps."""
+        chosen, u = wanted or (None, None)
         conditioning = self._condition(prediction, whole, size, qp)
-        u = chosen = None
-        if x is not None:
-            chosen, u = (prepare or self.prepare)(x, prediction, whole, qp, lower)
         features = self.latent_coder.code_hyper(u, conditioning, qp, port)
         modes = self.modes.code(chosen, features, port) if lower is None else lower.reference.modes
         predicted = self._blurred(whole, modes)

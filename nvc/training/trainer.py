@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nvc.gop import qp_offset
+from nvc.latent_search import LatentMover
 from nvc.models.codec import Codec
 from nvc.models.config import CONFIGS, N_QP
 from nvc.models.picture_coder import Picture, Reference
@@ -23,7 +24,6 @@ from nvc.models.quantiser import TrainingPort
 from nvc.motion_search import MotionSearch
 from nvc.training.checkpoint import read_checkpoint, read_start, save_checkpoint, set_parameters
 from nvc.training.data import Batch, Cache, Sampler, prefetch
-from nvc.training.moved_latents import preparing
 from nvc.training.objective import balance_table, block_distortion, draw_qp, lambda_table, luma_psnr_db
 from nvc.training.recipe import Recipe, Stage
 from nvc.training.validation import VALIDATION_QPS, AveragedWeights, validation_batches
@@ -240,7 +240,8 @@ class Trainer:
         b, n, height, width = batch.y.shape
         planes = [torch.from_numpy(p).to(self.device).float() - 128 for p in (batch.y, batch.u, batch.v)]
         trains_intra = any("intra".startswith(t) or t.startswith("intra") for t in stage.trains)
-        prepare = preparing(self.codec, stage.latent_steps)
+        intra, steps = self.codec.intra, stage.latent_steps
+        move = LatentMover(intra, self.codec.adaptive_filter, steps) if steps else None
         reference: Reference | None = None
         n_yielded = 0
         for index in range(n):
@@ -251,7 +252,7 @@ class Trainer:
             with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
                 predicted: Picture | None = None
                 if reference is None:
-                    reference = self.codec.code_intra(x, (b, height, width), frame_qp, port, prepare=prepare)
+                    reference = self.codec.code_intra(x, (b, height, width), frame_qp, port, move=move)
                 else:
                     if (n_yielded - first_window) % stage.window == 0:
                         reference = detach(reference)

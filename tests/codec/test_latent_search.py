@@ -15,7 +15,7 @@ from nvc.config import EncoderConfig
 from nvc.encoder import EncodedFrame, Encoder
 from nvc.frame_coder import FrameCoder
 from nvc.frames import Frame
-from nvc.latent_search import MARGIN, TILE, LatentSearch, Recorder, spans
+from nvc.latent_search import MARGIN, TILE, LatentMover, LatentSearch, Recorder, spans
 from nvc.media.synthetic import natural_clip
 from nvc.model_store import Model, load_model
 from nvc.models.codec import Codec
@@ -23,7 +23,6 @@ from nvc.models.exact import exact_arithmetic, float_parameters
 from nvc.models.picture_coder import FINEST_STEP, QP_PER_DOUBLING, Picture
 from nvc.models.quantiser import TrainingPort
 from nvc.training.checkpoint import set_parameters
-from nvc.training.moved_latents import preparing
 
 SIZE = 1, 64, 96
 
@@ -103,7 +102,8 @@ def test_the_number_of_threads_changes_nothing(
     for n_threads in (1, 2):
         monkeypatch.setattr("nvc.kernels.n_threads", lambda n=n_threads: n)
         with exact_arithmetic():
-            found.append(LatentSearch(speaking_model.codec, 2)(x, None, None, qp, None)[1])
+            modes, u = speaking_model.codec.intra.prepare(x, None, None, qp, None)
+            found.append(LatentSearch(speaking_model.codec, 2)(x, modes, u, qp))
     assert torch.equal(*found)
 
 
@@ -112,8 +112,8 @@ def test_a_latent_that_networks_leave_alone_stays(untrained_weights: Path) -> No
     model = load_model(str(untrained_weights))
     x, qp = picture_of(7), torch.full((1, 1, 1), 30)
     with exact_arithmetic():
-        _, u = model.codec.intra.prepare(x, None, None, qp, None)
-        _, moved = LatentSearch(model.codec, 1)(x, None, None, qp, None)
+        modes, u = model.codec.intra.prepare(x, None, None, qp, None)
+        moved = LatentSearch(model.codec, 1)(x, modes, u, qp)
     step = FINEST_STEP * 2 ** (30 / QP_PER_DOUBLING)
     assert (moved - u).square().mean().sqrt() < 1 / step  # a sample's own rounding
 
@@ -123,14 +123,12 @@ def test_training_moves_latents_of_a_batch_and_leaves_the_analysis_alone(speakin
     set_parameters(codec, float_parameters(speaking_model.codec))
     qp = torch.full((2, 1, 1), 12)
     y, u, v = (torch.cat([plane, plane.flip(2)]) for plane in picture_of(8))
-    prepare = preparing(codec, 2)
-    assert prepare is not None
-    _, plain = codec.intra.prepare((y, u, v), None, None, qp, None)
-    _, moved = prepare((y, u, v), None, None, qp, None)
+    move = LatentMover(codec.intra, codec.adaptive_filter, 2)
+    modes, plain = codec.intra.prepare((y, u, v), None, None, qp, None)
+    moved = move((y, u, v), modes, plain, qp)
     assert not torch.equal(plain, moved)
     assert (moved - plain).abs().mean() < 1
-    codec.code_intra((y, u, v), (2, *SIZE[1:]), qp, TrainingPort(), prepare=prepare).picture[
-        0
-    ].sum().backward()
+    decoded = codec.code_intra((y, u, v), (2, *SIZE[1:]), qp, TrainingPort(), move=move).picture
+    decoded[0].sum().backward()
     assert codec.intra.analysis_leave.bias.grad is None
     assert codec.intra.synthesis_leave.bias.grad is not None
