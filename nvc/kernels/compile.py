@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Any
 
 import numba
+import numpy as np
 
 from nvc.kernels import n_threads
 
@@ -55,6 +56,18 @@ def inlined(function: Function) -> Function:
     """A part of kernels, compiled with each of them."""
     compiled: Function = numba.njit(**_OPTIONS)(function)
     return compiled
+
+
+@inlined
+def plus(a, b):
+    """a + b of 32-bit integers in 32 bits, where numba's rules would take twice as many and half as fast."""
+    return np.int32(np.int32(a) + np.int32(b))
+
+
+@inlined
+def times(a, b):
+    """a * b likewise."""
+    return np.int32(np.int32(a) * np.int32(b))
 
 
 # Waking a thread takes about as long as this many multiplications.

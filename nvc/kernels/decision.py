@@ -20,40 +20,30 @@ _WORK = 6000  # of a block, see `spread`
 
 
 @inlined
-def _hadamard(block):
-    """The two-dimensional Hadamard transform of a block, in place; GRID times the orthonormal one."""
-    for i in range(GRID):
-        half = 1
-        while half < GRID:
-            for j in range(GRID):
-                if not j & half:
-                    a, b = block[i, j], block[i, j + half]
-                    block[i, j], block[i, j + half] = a + b, a - b
-            half *= 2
-    for i in range(GRID):
-        half = 1
-        while half < GRID:
-            for j in range(GRID):
-                if not j & half:
-                    a, b = block[j, i], block[j + half, i]
-                    block[j, i], block[j + half, i] = a + b, a - b
-            half *= 2
+def _hadamard(x):
+    """The Hadamard transform of GRID values; sqrt(GRID) times the orthonormal one."""
+    a, b, c, d, e, f, g, h = x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]
+    a, b, c, d, e, f, g, h = a + b, a - b, c + d, c - d, e + f, e - f, g + h, g - h
+    a, b, c, d, e, f, g, h = a + c, b + d, a - c, b - d, e + g, f + h, e - g, f - h
+    return a + e, b + f, c + g, d + h, a - e, b - f, c - g, d - h
 
 
 @inlined
 def coded_bits(block, bits_per_square, knee, most):
-    """About what it takes to code or to bear a residual, which is transformed in place.
+    """About what it takes to code or to bear a residual, whose rows are transformed in place.
 
     A coefficient is worth its square times `bits_per_square`, but where that exceeds `knee` it will rather
     be coded, which takes bits as its logarithm. Sums beyond `most` may end early.
     """
-    _hadamard(block)
+    for row in block:
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7] = _hadamard(row)
     scale = bits_per_square / (GRID * GRID * knee)
     total = 0.0
-    for j in range(GRID):
-        product = 1.0  # of a row, for one logarithm: at most 1e7 each
-        for i in range(GRID):
-            product *= 1.0 + block[j, i] * block[j, i] * scale
+    for start in range(0, GRID, 4):
+        product = 1.0  # of four columns, for one logarithm; no factor exceeds 1e7
+        for i in range(start, start + 4):
+            for value in _hadamard(block[:, i]):
+                product *= 1.0 + value * value * scale
         total += knee * math.log(product)
         if total > most:
             break

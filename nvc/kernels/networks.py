@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel, spread
+from nvc.kernels.compile import inlined, kernel, plus, spread, times
 from nvc.kernels.products import TILE_ROWS, Integers, multiply, pack
 
 Floats = npt.NDArray[np.float32]
@@ -132,9 +132,9 @@ def _block(
             for c in range(n):
                 total = np.int32(0)
                 for j in range(3):
-                    total += np.int32(above[i + j, c]) * np.int32(spread_[j, c])
-                    total += np.int32(centre[i + j, c]) * np.int32(spread_[3 + j, c])
-                    total += np.int32(below[i + j, c]) * np.int32(spread_[6 + j, c])
+                    total = plus(total, times(above[i + j, c], spread_[j, c]))
+                    total = plus(total, times(centre[i + j, c], spread_[3 + j, c]))
+                    total = plus(total, times(below[i + j, c], spread_[6 + j, c]))
                 y = np.float32(total) * spread_affine[0, c] + spread_affine[1, c]
                 inputs[i, c] = quantised(y, leave_affine[0, n], leave_affine[1, n])
         multiply(inputs, width, leave, sums)

@@ -7,21 +7,23 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel, spread
+from nvc.kernels.compile import inlined, kernel, plus, spread, times
 from nvc.models.warp import FILTER_TABLE, GRID, N_PHASES, VECTOR_UNIT, own_share
 
 PAD = 48  # luma pixels around a picture in which blocks may be found
 _FAR = np.int64(1 << 40)
 _FIRST_STEP = 4  # quarters of a pixel
 REACH = GRID // 4  # how far beyond its edges a block has its say
-_SIDE = GRID + 2 * REACH
-# A block's share of the samples along an axis, in eighths; errors count by it, in units of ERROR_UNIT.
-_SHARES = np.array(
+# A block's share of the samples around its edge, in eighths; errors count by the shares, in ERROR_UNITs.
+_EDGE = np.array(
     [8 * (1 - own_share(REACH - 1 - i, REACH)) for i in range(REACH)]
-    + [8 * own_share(min(i, GRID - 1 - i), REACH) if min(i, GRID - 1 - i) < REACH else 8 for i in range(GRID)]
-    + [8 * (1 - own_share(i, REACH)) for i in range(REACH)],
-    np.int32,
+    + [8 * own_share(i, REACH) for i in range(REACH)]
 )
+# What blocks of a region share between them counts whole: shares along an axis by the region's blocks.
+REGION_MAX = 8
+_SHARES = np.zeros((REGION_MAX + 1, REGION_MAX * GRID + 2 * REACH), np.int32)
+for _n in range(1, REGION_MAX + 1):
+    _SHARES[_n, : _n * GRID + 2 * REACH] = [*_EDGE, *([8] * (_n * GRID - 2 * REACH)), *_EDGE[::-1]]
 ERROR_UNIT = 1 / 64
 
 
@@ -58,19 +60,33 @@ def shifted_planes(reference: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 @inlined
-def _error(planes, current, row, column, x, y, limit):
-    """Squared error of a block moved by (x, y) quarters; a great number where that exceeds `limit`."""
+def _error(planes, current, region, x, y, limit):
+    """Squared error of blocks moved by (x, y) quarters; a great number where that exceeds `limit`."""
+    row, column, bottom, right = region
+    height, width = (bottom - row) * GRID + 2 * REACH, (right - column) * GRID + 2 * REACH
     top, left = row * GRID + PAD - REACH + y // VECTOR_UNIT, column * GRID + PAD - REACH + x // VECTOR_UNIT
-    if top < 0 or left < 0 or top + _SIDE > planes.shape[2] or left + _SIDE > planes.shape[3]:
+    if top < 0 or left < 0 or top + height > planes.shape[2] or left + width > planes.shape[3]:
         return _FAR
-    total = np.int64(0)
+    down, across = _SHARES[bottom - row], _SHARES[right - column]
     plane = planes[y % VECTOR_UNIT, x % VECTOR_UNIT]
-    for j in range(_SIDE):
+    total = np.int64(0)
+    # Sums over four rows at a time, in 32 bits and of indices that are never negative: what compilers can
+    # turn into vector instructions.
+    for j in range(0, height, 4):
+        t0, t1, t2, t3 = plane[top + j], plane[top + j + 1], plane[top + j + 2], plane[top + j + 3]
+        k = row * GRID + j
+        c0, c1, c2, c3 = current[k], current[k + 1], current[k + 2], current[k + 3]
         part = np.int32(0)
-        for i in range(_SIDE):
-            d = np.int32(plane[top + j, left + i]) - np.int32(current[row * GRID + j, column * GRID + i])
-            part += d * d * _SHARES[i]
-        total += np.int64(part) * _SHARES[j]
+        for i in range(width):
+            there, here = np.uint64(left + i), np.uint64(column * GRID + i)
+            d0 = np.int32(np.int32(t0[there]) - np.int32(c0[here]))
+            d1 = np.int32(np.int32(t1[there]) - np.int32(c1[here]))
+            d2 = np.int32(np.int32(t2[there]) - np.int32(c2[here]))
+            d3 = np.int32(np.int32(t3[there]) - np.int32(c3[here]))
+            upper = plus(times(times(d0, d0), down[j]), times(times(d1, d1), down[j + 1]))
+            lower = plus(times(times(d2, d2), down[j + 2]), times(times(d3, d3), down[j + 3]))
+            part = plus(part, times(plus(upper, lower), across[i]))
+        total += part
         if total > limit:
             return _FAR
     return total
@@ -85,20 +101,36 @@ def _difference(vectors, row, column, x, y, prices):
 
 
 @inlined
-def _outer_price(vectors, top, left, bottom, right, x, y, prices):
-    """What the bits of a vector cost that all blocks of a region have, given those around it."""
+def _surroundings(vectors, region, around):
+    """The vectors of the blocks beside a region, and how many they are."""
+    top, left, bottom, right = region
     rows, columns, _ = vectors.shape
-    total = np.float32(0)
+    n = 0
     for column in range(left, right):
         if top:
-            total += _difference(vectors, top - 1, column, x, y, prices)
+            around[n] = vectors[top - 1, column]
+            n += 1
         if bottom < rows:
-            total += _difference(vectors, bottom, column, x, y, prices)
+            around[n] = vectors[bottom, column]
+            n += 1
     for row in range(top, bottom):
         if left:
-            total += _difference(vectors, row, left - 1, x, y, prices)
+            around[n] = vectors[row, left - 1]
+            n += 1
         if right < columns:
-            total += _difference(vectors, row, right, x, y, prices)
+            around[n] = vectors[row, right]
+            n += 1
+    return n
+
+
+@inlined
+def _outer_price(around, x, y, prices):
+    """What the bits of a vector cost that all blocks of a region have, given those around it."""
+    last = len(prices) - 1
+    total = np.float32(0)
+    for k in range(len(around)):
+        to_x, to_y = abs(x - around[k, 0]), abs(y - around[k, 1])
+        total += prices[np.uint64(min(to_x, last))] + prices[np.uint64(min(to_y, last))]
     return total
 
 
@@ -122,16 +154,12 @@ def _price(vectors, top, left, bottom, right, prices):
 
 
 @inlined
-def _cost(planes, current, vectors, region, x, y, prices, limit):
+def _cost(planes, current, around, region, x, y, prices, limit):
     """What it costs that a region moves as a whole; a great number where that exceeds `limit`."""
-    top, left, bottom, right = region
-    total = np.float64(_outer_price(vectors, top, left, bottom, right, x, y, prices))
-    for row in range(top, bottom):
-        for column in range(left, right):
-            if total >= limit:
-                return np.float64(_FAR)
-            total += _error(planes, current, row, column, x, y, limit - total)
-    return total
+    total = np.float64(_outer_price(around, x, y, prices))
+    if total >= limit:
+        return np.float64(_FAR)
+    return total + _error(planes, current, region, x, y, limit - total)
 
 
 @inlined
@@ -162,7 +190,7 @@ def _proposals(candidates, vectors, region, tried):
 
 
 @inlined
-def _look_around(planes, current, vectors, region, x, y, prices, cost):
+def _look_around(planes, current, around, region, x, y, prices, cost):
     """The best vector of a region near (x, y), and its cost."""
     step = _FIRST_STEP
     while step:
@@ -170,7 +198,7 @@ def _look_around(planes, current, vectors, region, x, y, prices, cost):
         for k in range(9):
             to_x, to_y = from_x + (k % 3 - 1) * step, from_y + (k // 3 - 1) * step
             if k != 4:
-                its_cost = _cost(planes, current, vectors, region, to_x, to_y, prices, cost)
+                its_cost = _cost(planes, current, around, region, to_x, to_y, prices, cost)
                 if its_cost < cost:
                     cost, x, y = its_cost, to_x, to_y
         if x == from_x and y == from_y:
@@ -184,13 +212,14 @@ def search_blocks(planes, current, candidates, prices, sizes):
 
     current: REACH samples larger on each side. candidates: int32 [n, rows, columns, 2]. prices: of a
     component, by how much it differs from a neighbour's, in squared error, in ERROR_UNITs. sizes: regions of
-    so many blocks a side move as wholes, one size after the other; what lies around a vector is looked at
-    where it is new, and at each size finer than all before.
+    so many blocks a side, REGION_MAX at most, move as wholes, one size after the other; what lies around a
+    vector is looked at where it is new, and at each size finer than all before.
     """
     n, rows, columns, _ = candidates.shape
     vectors = np.zeros((rows, columns, 2), np.int32)
     errors = np.zeros((rows, columns), np.int64)
     tried = np.empty((n + 9, 2), np.int32)
+    surroundings = np.empty((4 * REGION_MAX, 2), np.int32)
     finest = rows + columns
     for turn in range(len(sizes)):
         size = sizes[turn]
@@ -204,17 +233,19 @@ def search_blocks(planes, current, candidates, prices, sizes):
                 if turn:
                     before = np.float64(_price(vectors, top, left, bottom, right, prices))
                     before += errors[top:bottom, left:right].sum()
+                around = surroundings[: _surroundings(vectors, region, surroundings)]
                 cost = before
                 x, y = vectors[(top + bottom) // 2, (left + right) // 2]
                 for k in range(_proposals(candidates, vectors, region, tried)):
-                    its_cost = _cost(planes, current, vectors, region, tried[k, 0], tried[k, 1], prices, cost)
+                    its_cost = _cost(planes, current, around, region, tried[k, 0], tried[k, 1], prices, cost)
                     if its_cost < cost:
                         cost, x, y = its_cost, tried[k, 0], tried[k, 1]
                 if is_finest or cost < before:
-                    x, y, cost = _look_around(planes, current, vectors, region, x, y, prices, cost)
+                    x, y, cost = _look_around(planes, current, around, region, x, y, prices, cost)
                 if cost < before:
                     for row in range(top, bottom):
                         for column in range(left, right):
                             vectors[row, column, 0], vectors[row, column, 1] = x, y
-                            errors[row, column] = _error(planes, current, row, column, x, y, _FAR)
+                            block = row, column, row + 1, column + 1
+                            errors[row, column] = _error(planes, current, block, x, y, _FAR)
     return vectors
