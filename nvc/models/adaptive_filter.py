@@ -100,14 +100,13 @@ class AdaptiveFilter(nn.Module):
 def code_offsets(own: Tensor | None, before: Tensor, port: Port) -> Tensor:
     """Code what is added to taps, or decode it when None; own, before: [N_SETS, N_TAPS]. before: that of the
     last P frame, 0 in I frames and in the first."""
-    everything = torch.ones((), dtype=torch.bool, device=before.device)
 
-    def code(symbols: Tensor | None, row: float, shape: Tensor, mask: Tensor) -> Tensor:
+    def code(symbols: Tensor | None, row: float, shape: Tensor, mask: Tensor | None) -> Tensor:
         return port.code(symbols, torch.zeros_like(shape), torch.full_like(shape, row), mask, Bank.HYPER)
 
     changes = None if own is None else (own != before).any(-1, keepdim=True).float()
     sends = None if changes is None else changes.amax().view(1)
-    sends = code(sends, SENDS_ROW, before[0, :1], everything) != 0
+    sends = code(sends, SENDS_ROW, before[0, :1], None) != 0
     changes = code(changes, CHANGES_ROW, before[:, :1], sends) != 0
     difference = None if own is None else own - before
     difference = code(difference, TAP_ROW, before, changes)

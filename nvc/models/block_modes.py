@@ -60,12 +60,11 @@ class BlockModes(nn.Module):
     def code(self, modes: Modes | None, features: Tensor, port: Port) -> Modes:
         """Code modes, or decode them when they are None; features: those that the latent is coded with."""
         scale = (self.scale(features) + FIRST_ROW).clamp(min=1.0)
-        everything = torch.ones((), dtype=torch.bool, device=features.device)
         symbols = None
         if modes is not None:
             both = (modes.split, modes.blur) if self.predicts else (modes.split,)
             symbols = torch.stack([mode_symbol(mode) for mode in both], dim=-1)
-        decoded = mode_of_symbol(port.code(symbols, torch.zeros_like(scale), scale, everything, Bank.HYPER))
+        decoded = mode_of_symbol(port.code(symbols, torch.zeros_like(scale), scale, None, Bank.HYPER))
         split = decoded[..., 0]
         return Modes(split, decoded[..., 1] if self.predicts else torch.zeros_like(split))
 

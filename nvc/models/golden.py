@@ -94,13 +94,12 @@ class Golden:
         its vector is the expected one.
         """
         rows, expected = self.rows()[..., None], middles(self.chained(vectors))
-        everything = torch.ones((), dtype=torch.bool, device=rows.device)
         symbol = None
         if choice is not None:
             size = 1.0 + (choice.vectors == expected).all(-1, keepdim=True).float()
             kinds = choice.kinds[..., None]
             symbol = torch.where(kinds == Kind.NONE, 0.0, torch.where(kinds == Kind.COMPOUND, size, -size))
-        symbol = port.code(symbol, torch.zeros_like(rows), rows, everything, Bank.HYPER)
+        symbol = port.code(symbol, torch.zeros_like(rows), rows, None, Bank.HYPER)
         kinds = torch.where(symbol > 0, Kind.COMPOUND, torch.where(symbol < 0, Kind.GOLDEN, Kind.NONE))
         own, is_new = None if choice is None else choice.vectors, symbol.abs() == 1
         scale = torch.full_like(expected, VECTOR_ROW)
@@ -136,9 +135,8 @@ def choose_none(goldens: Sequence[Golden], vectors: Tensor) -> tuple[Choice, ...
 def code_use(use: GoldenUse | None, goldens: Sequence[Golden], vectors: Tensor, port: Port) -> GoldenUse:
     """Code what a P frame says of golden pictures, or decode it when None; vectors: to the last frame."""
     row = torch.full((1, 1, 1, 1), KEPT_ROW, device=vectors.device)
-    everything = torch.ones((), dtype=torch.bool, device=row.device)
     own = None if use is None else torch.full_like(row, float(use.keep))
-    keep = bool(port.code(own, torch.zeros_like(row), row, everything, Bank.HYPER) != 0)
+    keep = bool(port.code(own, torch.zeros_like(row), row, None, Bank.HYPER) != 0)
     choices = [None] * len(goldens) if use is None else use.choices
     coded = [golden.code(choice, vectors, port) for golden, choice in zip(goldens, choices, strict=True)]
     return GoldenUse(tuple(coded), keep)

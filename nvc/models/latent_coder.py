@@ -137,8 +137,7 @@ class LatentCoder(nn.Module):
         b, h, w, _ = conditioning.shape
         coarse = (b, (h + 1) // 2, (w + 1) // 2)
         z_scale = self.hyper_scale(qp[:, :1, :1]).expand(*coarse, -1)
-        everything = torch.ones((), dtype=torch.bool, device=conditioning.device)
-        z_hat = port.code(z, torch.zeros_like(z_scale), z_scale, everything, Bank.HYPER)
+        z_hat = port.code(z, torch.zeros_like(z_scale), z_scale, None, Bank.HYPER)
         hyper = upsample_to(self.hyper_up(self.hyper_synthesis(z_hat)), conditioning)
         return self.prior(self.modulation(hyper + conditioning, qp))
 

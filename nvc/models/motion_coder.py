@@ -131,10 +131,9 @@ class MotionCoder(nn.Module):
 
     def _code(self, own: Tensor | None, expected: Expected, port: Port) -> Tensor:
         """Code vectors [b, n, 2] of a pass, or decode them when None."""
-        everything = torch.ones((), dtype=torch.bool, device=expected.mean.device)
         scale, silent = expected.scale, torch.zeros_like(expected.scale[..., :1])
         symbol = None if own is None else symbol_of_rank(expected.rank_of(own))
-        symbol = port.code(symbol, silent, scale[..., :1], everything, Bank.CHOICE).detach()
+        symbol = port.code(symbol, silent, scale[..., :1], None, Bank.CHOICE).detach()
         rank = rank_of_symbol(symbol)
         new = port.code(own, expected.mean, scale[..., 1:], rank < 0, Bank.VECTOR).detach()
         return torch.where(rank < 0, new, taken(rank, expected.candidates, expected.rank))

@@ -53,12 +53,12 @@ THRIFT = {Bank.HYPER: 0.0, Bank.INTRA: 0.7, Bank.INTER: 0.8, Bank.VECTOR: 0.0, B
 class Port(Protocol):
     """Turns elements in quantiser steps into their decoded values."""
 
-    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, bank: Bank) -> Tensor:
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor | None, bank: Bank) -> Tensor:
         """Code the elements of `u` that `mask` selects and return their decoded values, 0 elsewhere.
 
         u: [b, h, w, c] in quantiser steps; None in a decoder. mean: the same shape and unit. scale: the
         position in the scale table, rounded to select a row; row 0 means that the symbol is 0 and is not
-        sent. mask: bool, broadcastable to mean. bank: of the tables they are coded with.
+        sent. mask: bool, broadcastable to mean; None selects all. bank: of the tables they are coded with.
         """
         ...
 
@@ -66,7 +66,11 @@ class Port(Protocol):
 class CodingPort:
     """What encoder and decoder share: they code the selected elements alone, one after the other."""
 
-    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, bank: Bank) -> Tensor:
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor | None, bank: Bank) -> Tensor:
+        if mask is None:
+            rows = table_rows(scale).to(torch.int32).flatten()
+            own = None if u is None else u.flatten()
+            return self.code_selected(own, mean.flatten(), rows, bank).view_as(mean)
         mask = mask.expand_as(mean)
         rows = table_rows(scale.expand_as(mean)[mask]).to(torch.int32)
         values = self.code_selected(None if u is None else u[mask], mean[mask], rows, bank)
@@ -136,9 +140,9 @@ class TrainingPort:
         self.temperature = temperature
         self.bits: dict[Bank, Tensor] = {}  # [b] each
 
-    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor, bank: Bank) -> Tensor:
+    def code(self, u: Tensor | None, mean: Tensor, scale: Tensor, mask: Tensor | None, bank: Bank) -> Tensor:
         assert u is not None
-        chosen = mask.expand_as(mean)
+        chosen = torch.ones_like(mean, dtype=torch.bool) if mask is None else mask.expand_as(mean)
         residual = (u.float() - mean.float()).masked_select(chosen)
         scale = scale.float().masked_select(chosen)
         thrift = self.thrift if THRIFT[bank] else 0.0
