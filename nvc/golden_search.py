@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int32]
 # A bit of the residual beside a bit that says kind and vector: of a better prediction the networks make more,
 # and the frames behind it have it, too.
 RESIDUAL_WEIGHT = 1.2
-_SIZES = np.array([SUPERBLOCK])
+_PLANS = ((SUPERBLOCK,),)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class GoldenSearch:
         median = np.rint(np.median(proposed.reshape(-1, 2), axis=0)).astype(np.int32)
         median = np.broadcast_to(median, own.shape)
         candidates = np.stack([proposed, expected, np.zeros_like(own), median, own])
-        candidates[-1] = search_blocks(planes, self.current, candidates, self.prices, _SIZES)
+        candidates[-1] = search_blocks(planes, self.current, candidates, self.prices, _PLANS)
         return candidates
 
     def _weigh(self, planes: Plane, golden: Golden, candidates: Ints, so_far: Floats) -> Weighed:
@@ -107,7 +107,7 @@ class GoldenSearch:
         source = self.current[REACH:-REACH, REACH:-REACH]
         missing = np.clip(np.rint(2.0 * source - so_far), 0, 255).astype(np.uint8)
         target = np.pad(missing, REACH, mode="edge")
-        beside = search_blocks(planes, target, candidates, self.prices * 4, _SIZES)
+        beside = search_blocks(planes, target, candidates, self.prices * 4, _PLANS)
         options = np.stack([candidates[1], candidates[-1], beside])[:, ::SUPERBLOCK, ::SUPERBLOCK]
         kinds, chosen, bits, cost, prediction = choose(
             (planes, self.current, so_far),

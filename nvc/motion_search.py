@@ -31,8 +31,9 @@ Plane = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
-# Blocks a side of the regions that move as wholes, in the order in which they are tried.
-_PRESETS = {"fast": (4, 2, 1), "medium": (4, 2, 1, 2, 1), "slow": (8, 4, 2, 1, 4, 2, 1, 2, 1)}
+# Blocks a side of the regions that move as wholes, in the order in which they are tried; of each plan.
+_BOTH = (4, 2, 1, 2, 1), (8, 4, 2, 1, 4, 2, 1, 2, 1)
+_PLANS = {"fast": ((4, 2, 1),), "medium": _BOTH, "slow": _BOTH}
 SMALLEST_SIDE = 32  # below it DIS has no pyramid to work on: no motion is searched
 
 # About what the entropy model takes for each component in which a vector differs from one beside it.
@@ -49,7 +50,7 @@ class MotionSearch:
 
     def __init__(self, preset: str = "medium") -> None:
         cv: Any = cv2  # the stubs lack the class
-        self._sizes = np.array(_PRESETS[preset])
+        self._plans = _PLANS[preset]
         self._dis = cv.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def propose(self, before: Plane, current: Plane) -> Floats:
@@ -92,7 +93,7 @@ class MotionSearch:
         prices = SHARE_OF_EACH_NEIGHBOUR * bits_of_differences() / (bits_per_square * ERROR_UNIT)
         padded = np.pad(current, REACH, mode="edge")
         planes = shifted_planes(reference)
-        vectors = search_blocks(planes, padded, candidates, prices, self._sizes)
+        vectors = search_blocks(planes, padded, candidates, prices, self._plans)
         choose = GoldenSearch(
             planes,
             tuple(luma for luma, _ in goldens),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -10,8 +11,11 @@ import numpy.typing as npt
 from nvc.kernels.compile import inlined, kernel, plus, spread, times
 from nvc.models.warp import FILTER_TABLE, GRID, N_PHASES, VECTOR_UNIT, own_share
 
+Ints = npt.NDArray[np.int32]
+
 PAD = 48  # luma pixels around a picture in which blocks may be found
 _FAR = np.int64(1 << 40)
+_WORK = 3000  # of a vector's component, see `spread`
 _FIRST_STEP = 4  # quarters of a pixel
 REACH = GRID // 4  # how far beyond its edges a block has its say
 # A block's share of the samples around its edge, in eighths; errors count by the shares, in ERROR_UNITs.
@@ -207,14 +211,8 @@ def _look_around(planes, current, around, region, x, y, prices, cost):
 
 
 @kernel
-def search_blocks(planes, current, candidates, prices, sizes):
-    """Vectors int32 [rows, columns, 2] for the blocks of `current`, chosen from `planes`.
-
-    current: REACH samples larger on each side. candidates: int32 [n, rows, columns, 2]. prices: of a
-    component, by how much it differs from a neighbour's, in squared error, in ERROR_UNITs. sizes: regions of
-    so many blocks a side, REGION_MAX at most, move as wholes, one size after the other; what lies around a
-    vector is looked at where it is new, and at each size finer than all before.
-    """
+def _search(planes, current, candidates, prices, sizes):
+    """Vectors int32 [rows, columns, 2], and what they cost; see `search_blocks`."""
     n, rows, columns, _ = candidates.shape
     vectors = np.zeros((rows, columns, 2), np.int32)
     errors = np.zeros((rows, columns), np.int64)
@@ -248,4 +246,30 @@ def search_blocks(planes, current, candidates, prices, sizes):
                             vectors[row, column, 0], vectors[row, column, 1] = x, y
                             block = row, column, row + 1, column + 1
                             errors[row, column] = _error(planes, current, block, x, y, _FAR)
-    return vectors
+    return vectors, np.float64(_price(vectors, 0, 0, rows, columns, prices)) + errors.sum()
+
+
+def search_blocks(
+    planes: npt.NDArray[np.uint8],
+    current: npt.NDArray[np.uint8],
+    candidates: Ints,
+    prices: npt.NDArray[np.float32],
+    plans: Sequence[tuple[int, ...]],
+) -> Ints:
+    """Vectors int32 [rows, columns, 2] for the blocks of `current`, chosen from `planes`.
+
+    current: REACH samples larger on each side. candidates: int32 [n, rows, columns, 2]. prices: of a
+    component, by how much it differs from a neighbour's, in squared error, in ERROR_UNITs. plans: of each,
+    regions of so many blocks a side, REGION_MAX at most, move as wholes, one size after the other; what lies
+    around a vector is looked at where it is new, and at each size finer than all before. Each plan ends at
+    another of many near optima; the cheapest vectors count.
+    """
+    found: dict[int, tuple[Ints, float]] = {}
+
+    def run(first: int, last: int) -> None:
+        for index in range(first, last):
+            found[index] = _search(planes, current, candidates, prices, np.array(plans[index]))
+
+    spread(run, len(plans), len(plans) * candidates[0].size * _WORK)
+    cheapest = min(range(len(plans)), key=lambda index: found[index][1])  # of equals the first
+    return found[cheapest][0]

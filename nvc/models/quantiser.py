@@ -70,7 +70,7 @@ class CodingPort:
         if mask is None:
             rows = table_rows(scale).to(torch.int32).flatten()
             own = None if u is None else u.flatten()
-            return self.code_selected(own, mean.flatten(), rows, bank).view_as(mean)
+            return self.code_selected(own, mean.flatten(), rows, bank).view(mean.shape)
         mask = mask.expand_as(mean)
         rows = table_rows(scale.expand_as(mean)[mask]).to(torch.int32)
         values = self.code_selected(None if u is None else u[mask], mean[mask], rows, bank)

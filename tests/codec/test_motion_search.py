@@ -201,7 +201,7 @@ def test_the_last_word_weighs_all_options_alike() -> None:
 
 def test_decided_streams_are_smaller_at_equal_quality() -> None:
     def coded(clip: list[Frame], last_word: bool) -> tuple[int, float]:
-        encoder = Encoder(EncoderConfig(model="s", qp=30, scene_cut=False, threads=1), 160, 96)
+        encoder = Encoder(EncoderConfig(model="s", qp=18, scene_cut=False, threads=1), 160, 96)
         if not last_word:
             search = encoder._motion.search
             encoder._motion.search = lambda *a: replace(search(*a), seen=None)  # type: ignore[method-assign]
