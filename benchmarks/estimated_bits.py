@@ -22,7 +22,7 @@ from nvc.entropy.rans import RansCoder
 from nvc.frames import Frame
 from nvc.media import open_video
 from nvc.model_store import Model, load_model
-from nvc.models.quantiser import laplace_bits
+from nvc.models.quantiser import N_SCALES, laplace_bits
 
 
 class EstimatingCoder(RansCoder):
@@ -35,7 +35,8 @@ class EstimatingCoder(RansCoder):
     def encode(self, groups: list[tuple[Tensor, Tensor]], checksum: int = 0) -> bytes:
         payload = super().encode(groups, checksum)
         for symbols, rows in groups:
-            self.estimated_bits += float(laplace_bits(symbols.float(), rows.float()).sum())
+            scale = (rows % N_SCALES).float()  # a bank's rows are one Laplace distribution after the other
+            self.estimated_bits += float(laplace_bits(symbols.float(), scale).sum())
         self.real_bits += 8 * len(payload)
         return payload
 
