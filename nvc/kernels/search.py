@@ -24,7 +24,7 @@ _EDGE = np.array(
     + [8 * own_share(i, REACH) for i in range(REACH)]
 )
 # What blocks of a region share between them counts whole: shares along an axis by the region's blocks.
-REGION_MAX = 8
+REGION_MAX = 8  # four rows of whose errors fit into 32 bits
 _SHARES = np.zeros((REGION_MAX + 1, REGION_MAX * GRID + 2 * REACH), np.int32)
 for _n in range(1, REGION_MAX + 1):
     _SHARES[_n, : _n * GRID + 2 * REACH] = [*_EDGE, *([8] * (_n * GRID - 2 * REACH)), *_EDGE[::-1]]
@@ -97,11 +97,11 @@ def _error(planes, current, region, x, y, limit):
 
 
 @inlined
-def _difference(vectors, row, column, x, y, prices):
+def _difference(x, y, beside, prices):
     """What the vector (x, y) costs beside that of a block."""
     last = len(prices) - 1
-    to_x, to_y = abs(x - vectors[row, column, 0]), abs(y - vectors[row, column, 1])
-    return prices[min(to_x, last)] + prices[min(to_y, last)]
+    to_x, to_y = abs(x - beside[0]), abs(y - beside[1])
+    return prices[np.uint64(min(to_x, last))] + prices[np.uint64(min(to_y, last))]
 
 
 @inlined
@@ -130,11 +130,9 @@ def _surroundings(vectors, region, around):
 @inlined
 def _outer_price(around, x, y, prices):
     """What the bits of a vector cost that all blocks of a region have, given those around it."""
-    last = len(prices) - 1
     total = np.float32(0)
     for k in range(len(around)):
-        to_x, to_y = abs(x - around[k, 0]), abs(y - around[k, 1])
-        total += prices[np.uint64(min(to_x, last))] + prices[np.uint64(min(to_y, last))]
+        total += _difference(x, y, around[k], prices)
     return total
 
 
@@ -147,13 +145,13 @@ def _price(vectors, top, left, bottom, right, prices):
         for column in range(left, right):
             x, y = vectors[row, column, 0], vectors[row, column, 1]
             if row:
-                total += _difference(vectors, row - 1, column, x, y, prices)
+                total += _difference(x, y, vectors[row - 1, column], prices)
             if column:
-                total += _difference(vectors, row, column - 1, x, y, prices)
+                total += _difference(x, y, vectors[row, column - 1], prices)
             if row + 1 == bottom < rows:
-                total += _difference(vectors, bottom, column, x, y, prices)
+                total += _difference(x, y, vectors[bottom, column], prices)
             if column + 1 == right < columns:
-                total += _difference(vectors, row, right, x, y, prices)
+                total += _difference(x, y, vectors[row, right], prices)
     return total
 
 
