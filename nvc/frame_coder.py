@@ -215,10 +215,9 @@ class FrameCoder:
         if search is None:
             vectors = codec.code_vectors(None, last, qps, port)
             return vectors, codec.code_golden_use(None, last, vectors, port)
-        motion = search()
-        decide = LastWord([motion])
+        decide = LastWord([search()])
         vectors = codec.code_vectors(decide.vectors.to(self.device), last, qps, port, decide)
-        return vectors, codec.code_golden_use(motion.choose, last, vectors, port, keep=keep)
+        return vectors, codec.code_golden_use(decide.choose, last, vectors, port, keep=keep)
 
     def _code_taps(
         self, x: Picture | None, qp: int, frame_type: FrameType, port: Port, decoded: Picture, before: Tensor

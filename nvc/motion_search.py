@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nvc import kernels
 from nvc.golden_search import GoldenSearch
-from nvc.models.golden import Choose, choose_none
+from nvc.models.golden import Choice, Choose, Golden, choose_none
 from nvc.models.motion_coder import SYMBOLS_OF_RANKS, Expected
 from nvc.models.picture_coder import bits_per_squared_error
 from nvc.models.quantiser import N_SCALES, laplace_bits, table_rows
@@ -134,7 +134,9 @@ class FoundMotion:
 
 
 class LastWord:
-    """A Decision: of what the search found, the candidates and what lies around the first, the cheapest.
+    """What is decided while a batch of pictures is coded: it is a Decision and has a Choose.
+
+    Of what the search found, the candidates and what lies around the first, the cheapest.
 
     An option costs its bits, about what its residual will take, and what it takes to differ from what was
     found for those neighbours that are not coded yet.
@@ -153,6 +155,14 @@ class LastWord:
         parts = own, expected.candidates, expected.rank, table_rows(expected.scale), expected.mean
         pictures = zip(self._found, self._fields, *(part.int().cpu().numpy() for part in parts), strict=True)
         return torch.from_numpy(np.stack([self._decided(places, *p) for p in pictures])).to(own)
+
+    def choose(self, goldens: Sequence[Golden], vectors: Tensor) -> tuple[Choice, ...]:
+        """A Choose: what was found of golden pictures, of each picture in turn."""
+        each = [
+            picture.choose([golden.of_picture(index) for golden in goldens], vectors[index : index + 1])
+            for index, picture in enumerate(self._found)
+        ]
+        return tuple(Choice.of_batch(choices) for choices in zip(*each, strict=True))
 
     def _decided(
         self, places: npt.NDArray[np.int64], found: FoundMotion, field: Ints, own: Ints, *expected: Ints

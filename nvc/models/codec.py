@@ -150,16 +150,12 @@ class Codec(nn.Module):
     ) -> Reference:
         """Code a picture given the frame before it and decoded vectors; x is None in a decoder.
 
-        use: decoded, too; it and code_taps are None where nobody chooses, as in training.
+        use: decoded, too; it and code_taps are None where nobody chooses.
         """
         prediction = self.predict(reference, vectors, use)
         before = reference.tap_offsets
         coded = self.code_predicted(x, prediction, vectors, qp, port, lower, code_taps, before)
-        if use is None:
-            return coded
-        kept = reference.picture if reference.is_kept else None
-        goldens = goldens_after(reference.goldens, use.choices, vectors, kept)
-        return replace(coded, goldens=goldens, is_kept=use.keep)
+        return coded if use is None else with_goldens(coded, reference, use)
 
     def code_predicted(
         self,
@@ -172,7 +168,7 @@ class Codec(nn.Module):
         code_taps: CodeTaps | None = None,
         taps_before: Tensor | None = None,
     ) -> Reference:
-        """What follows motion compensation in `code_inter`."""
+        """What follows motion compensation in `code_inter`; golden pictures are left to `with_goldens`."""
         b, h, w = prediction.picture[0].shape
         picture, features, state, modes, u_hat = self.inter(x, prediction, (b, h, w), qp, port, lower)
         decoded = finished(picture)
@@ -201,3 +197,10 @@ class Codec(nn.Module):
             nothing = picture[0].new_zeros(N_SETS, N_TAPS)
             offsets = code(picture, nothing if before is None else before)
         return self.adaptive_filter(picture, qp, offsets, predicts=predicts), offsets
+
+
+def with_goldens(coded: Reference, before: Reference, use: GoldenUse) -> Reference:
+    """A coded P frame with the golden pictures of the next; before: what it was predicted from."""
+    kept = before.picture if before.is_kept else None
+    goldens = goldens_after(before.goldens, use.choices, coded.vectors, kept)
+    return replace(coded, goldens=goldens, is_kept=use.keep)

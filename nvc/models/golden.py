@@ -54,6 +54,12 @@ class Choice:
         """All superblocks, with these vectors, take nothing."""
         return cls(torch.zeros(vectors.shape[:-1], dtype=torch.int64, device=vectors.device), vectors)
 
+    @classmethod
+    def of_batch(cls, choices: Sequence[Choice]) -> Choice:
+        """Those of several pictures as one."""
+        kinds, vectors = [c.kinds for c in choices], [c.vectors for c in choices]
+        return cls(torch.cat(kinds), torch.cat(vectors))
+
     def of_blocks(self, rows: int, columns: int) -> Choice:
         """The same for each of the blocks [b, rows, columns] of the superblocks."""
         return Choice(of_blocks(self.kinds, rows, columns), of_blocks(self.vectors, rows, columns))
@@ -70,6 +76,11 @@ class Golden:
     picture: Planes
     kinds: Tensor
     field: Tensor
+
+    def of_picture(self, index: int) -> Golden:
+        """That of one picture of a batch."""
+        y, u, v = (plane[index : index + 1] for plane in self.picture)
+        return Golden((y, u, v), self.kinds[index : index + 1], self.field[index : index + 1])
 
     def chained(self, vectors: Tensor) -> Tensor:
         """The field of a frame with these vectors to the last one: on from where they lead to."""

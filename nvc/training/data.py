@@ -22,7 +22,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nvc.models.picture_coder import Reference
+from nvc.models.picture_coder import Picture, Reference
+from nvc.models.warp import GRID
 from nvc.motion_search import LastWord, MotionSearch
 
 Bytes = npt.NDArray[np.uint8]
@@ -134,25 +135,45 @@ class Cache:
 @dataclass(frozen=True)
 class Batch:
     """Planes as uint8: y [batch, n, h, w], u and v at half size; proposed: float32 [batch, n - 1, h/8, w/8,
-    2], vectors from each frame to the one before, see MotionSearch.propose."""
+    2], vectors from each frame to the one before, see MotionSearch.propose; proposed_golden: to the first."""
 
     y: Bytes
     u: Bytes
     v: Bytes
     proposed: npt.NDArray[np.float32]
+    proposed_golden: npt.NDArray[np.float32]
+
+    @classmethod
+    def of_planes(cls, y: Bytes, u: Bytes, v: Bytes, search: MotionSearch) -> Batch:
+        n_pictures, n_frames, height, width = y.shape
+        shape = n_pictures, n_frames - 1, height // GRID, width // GRID, 2
+        proposed, proposed_golden = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for i, clip in enumerate(y):
+            for j in range(n_frames - 1):
+                proposed[i, j] = search.propose(clip[j], clip[j + 1])
+                proposed_golden[i, j] = search.propose(clip[0], clip[j + 1])
+        return cls(y, u, v, proposed, proposed_golden)
 
     def motion(self, index: int, reference: Reference, qp: Tensor, search: MotionSearch) -> LastWord:
-        """Frame `index`'s vectors as an encoder finds them in what it decoded of the frame before, and its
-        last word on them.
+        """What an encoder finds for frame `index`, and its last word: vectors to what it decoded of the frame
+        before, and what it takes of golden pictures.
 
         qp: [batch or 1, ...]; the first of each picture counts.
         """
-        luma = (reference.picture[0].detach() + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
-        previous = reference.vectors.cpu().numpy()
+        luma, previous = _luma(reference.picture), reference.vectors.cpu().numpy()
         current, proposed = self.y[:, index], self.proposed[:, index - 1]
         qps = qp.flatten(1)[:, 0].expand(len(luma)).tolist()
-        samples = zip(luma, current, proposed, previous, qps, strict=True)
-        return LastWord([search.search(*sample) for sample in samples])
+        lumas = [_luma(golden.picture) for golden in reference.goldens]
+        found = []
+        for i, sample in enumerate(zip(luma, current, proposed, previous, qps, strict=True)):
+            flows = self.proposed_golden[i, index - 1], None
+            goldens = [(golden[i], flow) for golden, flow in zip(lumas, flows, strict=False)]
+            found.append(search.search(*sample, goldens))
+        return LastWord(found)
+
+
+def _luma(picture: Picture) -> Bytes:
+    return (picture[0].detach() + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
 
 
 class Sampler:
@@ -177,12 +198,7 @@ class Sampler:
         while True:
             samples = [self._sample() for _ in range(self.batch)]
             y, u, v = (np.stack([s[i] for s in samples]) for i in range(3))
-            h, w = y.shape[2] // 8, y.shape[3] // 8
-            proposed = np.zeros((self.batch, self.n_frames - 1, h, w, 2), np.float32)
-            for b in range(self.batch):
-                for i in range(1, self.n_frames):
-                    proposed[b, i - 1] = self.motion.propose(y[b, i - 1], y[b, i])
-            yield Batch(y, u, v, proposed)
+            yield Batch.of_planes(y, u, v, self.motion)
 
     def _sample(self) -> tuple[Bytes, Bytes, Bytes]:
         rng, crop, n = self.rng, self.crop, self.n_frames

@@ -15,7 +15,7 @@ from torch import Tensor
 from nvc import kernels
 from nvc.entropy.tables import laplace_tables
 from nvc.errors import ModelError
-from nvc.gop import clip_qp, qp_offset
+from nvc.gop import clip_qp, is_kept, qp_offset
 from nvc.model_store import write_model
 from nvc.models.adaptive_filter import N_TAPS, QP_PER_RANGE, TAP_MAX, TAP_UNIT
 from nvc.models.codec import Codec, CodeTaps
@@ -66,7 +66,9 @@ def code_clips(
             else:
                 decide = sample.motion(index, reference, qp, motion)
                 vectors = codec.code_vectors(decide.vectors, reference, qp, port, decide)
-                reference = codec.code_inter(x, vectors, reference, qp, port, code_taps=taps)
+                keep = is_kept(index)
+                use = codec.code_golden_use(decide.choose, reference, vectors, port, keep=keep)
+                reference = codec.code_inter(x, vectors, reference, qp, port, use=use, code_taps=taps)
             yield port
 
 

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvc.gop import qp_offset
+from nvc.gop import is_kept, qp_offset
 from nvc.latent_search import LatentMover
-from nvc.models.codec import Codec
+from nvc.models.codec import Codec, with_goldens
 from nvc.models.config import CONFIGS, N_QP
 from nvc.models.picture_coder import Picture, Reference
 from nvc.models.quantiser import TrainingPort
@@ -259,9 +259,12 @@ class Trainer:
                     decide = batch.motion(index, reference, frame_qp, self.motion)
                     found, qp_of_motion = decide.vectors.to(self.device), frame_qp[:, :1, :1]
                     vectors = self.codec.code_vectors(found, reference, qp_of_motion, port, decide)
-                    prediction = self.codec.predict(reference, vectors)
+                    keep = is_kept(index)
+                    use = self.codec.code_golden_use(decide.choose, reference, vectors, port, keep=keep)
+                    prediction = self.codec.predict(reference, vectors, use)
                     predicted = prediction.picture
-                    reference = self.codec.code_predicted(x, prediction, vectors, frame_qp, port)
+                    coded = self.codec.code_predicted(x, prediction, vectors, frame_qp, port)
+                    reference = with_goldens(coded, reference, use)
             if trained:
                 n_yielded += 1
                 cost = self._cost(x, reference.picture, predicted, frame_qp, port)
@@ -302,15 +305,19 @@ class Trainer:
 
 def detach(reference: Reference) -> Reference:
     """Cut a reference off from the gradients of the frames before it."""
-    y, u, v = (plane.detach() for plane in reference.picture)
-    return Reference(
-        (y, u, v),
-        reference.features.detach(),
-        reference.state.detach(),
-        reference.vectors,
-        reference.modes,
-        reference.u_hat.detach(),
+    return replace(
+        reference,
+        picture=_detached(reference.picture),
+        features=reference.features.detach(),
+        state=reference.state.detach(),
+        u_hat=reference.u_hat.detach(),
+        goldens=tuple(replace(g, picture=_detached(g.picture)) for g in reference.goldens),
     )
+
+
+def _detached(picture: Picture) -> Picture:
+    y, u, v = (plane.detach() for plane in picture)
+    return y, u, v
 
 
 def _figures(window: list[tuple[FrameCost, float]]) -> dict[str, float]:

@@ -25,9 +25,8 @@ def validation_batches(cache: Cache, crop: int, n_frames: int, n_clips: int) -> 
         u, v = (
             np.ascontiguousarray(p[:, y // 2 : (y + crop) // 2, x // 2 : (x + crop) // 2]) for p in planes[1:]
         )
-        proposed = [motion.propose(luma[i - 1], luma[i]) for i in range(1, n_frames)]
-        stacked = np.stack(proposed) if proposed else np.zeros((0, crop // 8, crop // 8, 2), np.float32)
-        by_source.setdefault(entry.source, []).append(Batch(luma[None], u[None], v[None], stacked[None]))
+        batch = Batch.of_planes(luma[None], u[None], v[None], motion)
+        by_source.setdefault(entry.source, []).append(batch)
     rounds = max((len(b) for b in by_source.values()), default=0)
     order = [b[i] for i in range(rounds) for b in by_source.values() if i < len(b)]
     return order[:n_clips]

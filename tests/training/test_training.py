@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("apple", "birch", "cedar"):
         info = VideoInfo(208, 192, Fraction(1, 25), Fraction(25))
         with open_output(top / "clips" / f"{name}_0.mkv", info) as writer:
-            for frame in natural_clip(208, 192, 6, seed=len(name)):
+            for frame in natural_clip(208, 192, 7, seed=len(name)):
                 writer.write(frame)
     return top
 
@@ -139,3 +140,24 @@ def test_windows_begin_where_they_are_told(
         n_yielded += 1
     assert n_yielded == stage.chain - 1
     assert found == cuts
+
+
+def test_chains_have_golden_pictures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keyframe and the last kept P frame, cut off where a window ends."""
+    train(folder, "first")
+    recipe = read_recipe(folder / "first.toml")
+    stage, cache = replace(recipe.stages[1], chain=7, window=1), Cache(recipe.cache)
+    trainer = Trainer(recipe, cache, folder / "golden", log=lambda row: None)
+    found: list[int] = []
+
+    def cut(reference: Reference) -> Reference:
+        detached = detach(reference)
+        assert not any(plane.requires_grad for golden in detached.goldens for plane in golden.picture)
+        found.append(len(detached.goldens))
+        return detached
+
+    monkeypatch.setattr("nvc.training.trainer.detach", cut)
+    batch = next(iter(Sampler(cache, stage.crop, stage.chain, 2, seed=1)))
+    costs = list(trainer.code_chain(batch, torch.full((1, 1, 1), 30), stage))
+    assert found == [0, 1, 1, 1, 1, 2]
+    assert all(cost.total().shape == (2,) for cost, _ in costs)
