@@ -33,8 +33,13 @@ class GopSchedule:
         return self._n_in_gop == 1
 
 
-def qp_offset(since_keyframe: int) -> int:
-    """What a frame's place in its GOP (0: the keyframe) adds to the stream's qp."""
+def qp_offset(since_keyframe: int, gop_frames: int | None = None) -> int:
+    """What a frame's place in its GOP (0: the keyframe) adds to the stream's qp.
+
+    gop_frames: the most frames a GOP has, as far as it is known; from keyframes alone nothing descends.
+    """
+    if gop_frames == 1:
+        return 0
     if since_keyframe == 0:
         return KEYFRAME_QP_OFFSET
     return CASCADE_QP_OFFSETS[(since_keyframe - 1) % len(CASCADE_QP_OFFSETS)]

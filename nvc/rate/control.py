@@ -30,11 +30,13 @@ class RateControl(Protocol):
 class ConstantQp:
     """One base qp and the cascade of the GOP."""
 
-    def __init__(self, qp: int) -> None:
+    def __init__(self, qp: int, gop_frames: int | None = None) -> None:
+        """gop_frames: the most a GOP has, if it is known."""
         self._qp = qp
+        self._gop_frames = gop_frames
 
     def next_qp(self, place: int, duration: int) -> int:
-        return clip_qp(self._qp + qp_offset(place))
+        return clip_qp(self._qp + qp_offset(place, self._gop_frames))
 
     def accept(self, qp: int, size_bytes: int, psnr_db: float) -> bool:
         return True

@@ -112,12 +112,12 @@ class OnePass:
             news = self._cost.step_of_news if place else STEP_AT_CUT
             step = max(STEP, news / (self._levels.n_p_frames + 1) ** 2)
             self._wanted_base = min(max(self._wanted_base, self._base - step), self._base + step)
-        return self._dither.round(self._wanted_base + qp_offset(place))
+        return self._dither.round(self._wanted_base + self._offset(place))
 
     def accept(self, qp: int, size_bytes: int, psnr_db: float) -> bool:
         kind = kind_of(self._place)
         cost = self._cost.of(size_bytes, psnr_db)
-        error = self._levels.error(cost, kind, qp - qp_offset(self._place))
+        error = self._levels.error(cost, kind, qp - self._offset(self._place))
         is_news = not kind or not self._levels.n_p_frames
         if is_news and abs(error) > self._cost.surprise and self._n_tries < N_RETRIES:
             self._n_tries += 1
@@ -128,10 +128,13 @@ class OnePass:
         self._n_tries = 0
         self._is_open = False
         self._levels.learn(error, kind)
-        self._dither.settle(self._wanted_base + qp_offset(self._place), qp)
+        self._dither.settle(self._wanted_base + self._offset(self._place), qp)
         self._base = self._wanted_base
         self._book(cost)
         return True
+
+    def _offset(self, place: int) -> int:
+        return qp_offset(place, self._gop_frames)
 
     @property
     def _due(self) -> float:

@@ -35,10 +35,11 @@ class Planned:
         self._cost = cost
         self._frames = frames
         self._left = total
+        self._gop_frames = 1 + max((frame.place for frame in frames), default=0)
         self._kinds = np.array([kind_of(frame.place) for frame in frames])
         self._levels = np.array(
             [
-                cost.level(cost.of(f.size_bytes, f.psnr_db), kind_of(f.place), f.qp - qp_offset(f.place))
+                cost.level(cost.of(f.size_bytes, f.psnr_db), kind_of(f.place), f.qp - self._offset(f.place))
                 for f in frames
             ]
         )
@@ -57,10 +58,10 @@ class Planned:
             self._wanted_base = solve_base(self._cost_of_the_rest, self._left)
         if base is not None:
             self._wanted_base = min(max(self._wanted_base, base - STEP), base + STEP)
-        return self._dither.round(self._wanted_base + qp_offset(place))
+        return self._dither.round(self._wanted_base + self._offset(place))
 
     def accept(self, qp: int, size_bytes: int, psnr_db: float) -> bool:
-        offset = qp_offset(self._place)
+        offset = self._offset(self._place)
         cost = self._cost.of(size_bytes, psnr_db)
         if self._next < len(self._frames):
             kind = self._kinds[self._next]
@@ -74,6 +75,9 @@ class Planned:
         self._dither.settle(self._wanted_base + offset, qp)
         self._base = self._wanted_base
         return True
+
+    def _offset(self, place: int) -> int:
+        return qp_offset(place, self._gop_frames)
 
     def _cost_of_the_rest(self, base: float) -> float:
         kinds = self._kinds[self._next :]

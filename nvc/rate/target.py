@@ -71,7 +71,7 @@ def _first(config: EncoderConfig, facts: VideoFacts) -> RateControl:
         seconds = facts.n_frames * facts.seconds(0)
         kbps = max(8 * config.size_bytes / seconds / 1000 - facts.audio_kbps, 1.0)
     if kbps is None:
-        return ConstantQp(config.base_qp)
+        return ConstantQp(config.base_qp, gop_frames)
     bits_per_s = 1000 * kbps
     return OnePass(
         Bits(facts.width * facts.height),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -60,6 +61,14 @@ def test_constant_qp_is_the_cascade() -> None:
     control = ConstantQp(32)
     assert [control.next_qp(place, 1) for place in range(6)] == [24, 36, 34, 36, 32, 36]
     assert ConstantQp(63).next_qp(1, 1) == 63
+
+
+def test_keyframes_alone_have_all_qps() -> None:
+    """Nothing descends from them: a picture at any qp, and a video of I frames, too."""
+    config = EncoderConfig(qp=60, keyint=1)
+    assert first_control(config, FACTS).next_qp(0, 1) == 60
+    assert first_control(EncoderConfig(qp=3), replace(FACTS, n_frames=1)).next_qp(0, 1) == 3
+    assert first_control(EncoderConfig(qp=40), FACTS).next_qp(0, 1) == 32
 
 
 @pytest.mark.parametrize("kbps", [60.0, 150.0, 400.0])
