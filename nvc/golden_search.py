@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nvc.kernels.team import side_by_side
 from nvc.models.golden import SUPERBLOCK, VECTOR_ROW, Choice, Golden, Kind, middles, of_blocks
 
 Plane = npt.NDArray[np.uint8]
@@ -22,6 +24,15 @@ Ints = npt.NDArray[np.int32]
 # and the frames behind it have it, too.
 RESIDUAL_WEIGHT = 1.2
 _PLANS = ((SUPERBLOCK,),)
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """A golden picture's shifted planes, and vectors into it [n, h/8, w/8, 2]: what superblocks expect as the
+    second, what is best for them alone as the last."""
+
+    planes: Plane
+    candidates: Ints
 
 
 @dataclass(frozen=True)
@@ -56,21 +67,22 @@ class GoldenSearch:
 
     def __call__(self, goldens: Sequence[Golden], vectors: Tensor) -> tuple[Choice, ...]:
         from nvc.kernels.golden import take_blocks
-        from nvc.kernels.search import shifted_planes
 
         if not goldens:
             return ()
         own = vectors[0].int().numpy()
         plain = take_blocks(self.last, own)
-        planes = shifted_planes(self.goldens[0])
-        candidates = self._candidates(0, planes, goldens[0].chained(vectors), own)
-        first = self._weigh(planes, goldens[0], candidates, plain)
-        if len(goldens) == 1:
+
+        def of_one(index: int) -> tuple[Proposals, Weighed]:
+            proposals = self._look(index, goldens[index].chained(vectors), own)
+            return proposals, self._weigh(proposals, goldens[index], plain)
+
+        each = side_by_side(*(partial(of_one, index) for index in range(len(goldens))))
+        _, first = each[0]
+        if len(each) == 1:
             return (first.choice,)
-        planes = shifted_planes(self.goldens[1])
-        candidates = self._candidates(1, planes, goldens[1].chained(vectors), own)
-        beside = self._weigh(planes, goldens[1], candidates, first.prediction)
-        instead = self._weigh(planes, goldens[1], candidates, plain)
+        proposals, instead = each[1]
+        beside = self._weigh(proposals, goldens[1], first.prediction)
         silent = self._kind_bits(goldens[0])[..., 0]
         is_alone = torch.from_numpy(instead.cost + silent < beside.cost + first.bits)[None]
         return (
@@ -85,10 +97,8 @@ class GoldenSearch:
         """Of symbols of size 0 to 2, [rows, columns, 3]."""
         return self.bits[golden.rows()[0].int().numpy()][..., :3]
 
-    def _candidates(self, index: int, planes: Plane, chained: Tensor, own: Ints) -> Ints:
-        """Vectors into a golden picture [n, h/8, w/8, 2]: what superblocks expect as the second, what is best
-        for them alone as the last."""
-        from nvc.kernels.search import search_blocks
+    def _look(self, index: int, chained: Tensor, own: Ints) -> Proposals:
+        from nvc.kernels.search import search_blocks, shifted_planes
 
         expected = of_blocks(middles(chained), *own.shape[:2])[0].int().numpy()
         proposed = self.proposed[index]
@@ -96,10 +106,11 @@ class GoldenSearch:
         median = np.rint(np.median(proposed.reshape(-1, 2), axis=0)).astype(np.int32)
         median = np.broadcast_to(median, own.shape)
         candidates = np.stack([proposed, expected, np.zeros_like(own), median, own])
+        planes = shifted_planes(self.goldens[index])
         candidates[-1] = search_blocks(planes, self.current, candidates, self.prices, _PLANS)
-        return candidates
+        return Proposals(planes, candidates)
 
-    def _weigh(self, planes: Plane, golden: Golden, candidates: Ints, so_far: Floats) -> Weighed:
+    def _weigh(self, proposals: Proposals, golden: Golden, so_far: Floats) -> Weighed:
         """What is best taken of a golden picture; so_far: luma predicted without it."""
         from nvc.kernels.golden import choose
         from nvc.kernels.search import REACH, search_blocks
@@ -107,10 +118,10 @@ class GoldenSearch:
         source = self.current[REACH:-REACH, REACH:-REACH]
         missing = np.clip(np.rint(2.0 * source - so_far), 0, 255).astype(np.uint8)
         target = np.pad(missing, REACH, mode="edge")
-        beside = search_blocks(planes, target, candidates, self.prices * 4, _PLANS)
-        options = np.stack([candidates[1], candidates[-1], beside])[:, ::SUPERBLOCK, ::SUPERBLOCK]
+        beside = search_blocks(proposals.planes, target, proposals.candidates, self.prices * 4, _PLANS)
+        options = np.stack([*proposals.candidates[[1, -1]], beside])[:, ::SUPERBLOCK, ::SUPERBLOCK]
         kinds, chosen, bits, cost, prediction = choose(
-            (planes, self.current, so_far),
+            (proposals.planes, self.current, so_far),
             np.ascontiguousarray(options),
             (self._kind_bits(golden), self.bits[int(VECTOR_ROW)]),
             (self.bits_per_square, self.knee_bits, RESIDUAL_WEIGHT),

@@ -9,16 +9,15 @@ frames little is sent, and they gain next to nothing by the same.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from nvc import kernels
+from nvc.kernels.team import side_by_side
 from nvc.models.adaptive_filter import AdaptiveFilter
 from nvc.models.block_modes import Modes
 from nvc.models.block_split import PLANES
@@ -55,14 +54,16 @@ class LatentSearch:
         if not self._n_steps:
             return u
         picture = coded_once(self._codec.intra, x, modes, u, qp)
-        threads = ThreadPoolExecutor(kernels.n_threads())
-        with torch.inference_mode(False), _unsplit_products(), threads:
+        with torch.inference_mode(False), _unsplit_products():
             moved = u.clone()
             tiles = [(rows, columns) for rows in spans(u.shape[1]) for columns in spans(u.shape[2])]
-            found = threads.map(self._mover.moved, [picture.cut(*tile) for tile in tiles])
+            found = side_by_side(*(partial(self._moved_tile, picture, *tile) for tile in tiles))
             for (rows, columns), latent in zip(tiles, found, strict=True):
                 moved[:, rows.own, columns.own] = latent[:, rows.within, columns.within]
         return moved
+
+    def _moved_tile(self, picture: CodedOnce, rows: Span, columns: Span) -> Tensor:
+        return self._mover.moved(picture.cut(rows, columns))
 
     @cached_property
     def _mover(self) -> LatentMover:

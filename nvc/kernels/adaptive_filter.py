@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel, spread
+from nvc.kernels.compile import inlined, kernel
+from nvc.kernels.team import spread
 from nvc.models.adaptive_filter import (
     ACTIVITY_FROM,
     MORE,

@@ -1,21 +1,16 @@
-"""How kernels are compiled, cached and spread over threads."""
+"""How kernels are compiled and cached."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any
 
 import numba
 import numpy as np
-
-from nvc.kernels import n_threads
 
 Function = Callable[..., Any]
 
@@ -68,51 +63,3 @@ def plus(a, b):
 def times(a, b):
     """a * b likewise."""
     return np.int32(np.int32(a) * np.int32(b))
-
-
-# Waking a thread takes about as long as this many multiplications.
-_WORK_MIN = 3_000_000
-
-
-def _serve(tasks: SimpleQueue[Any]) -> None:
-    while True:
-        run, first, last, done = tasks.get()
-        try:
-            run(first, last)
-            done.put(None)
-        except BaseException as error:  # for `spread` to raise
-            done.put(error)
-
-
-@lru_cache(maxsize=1)
-def _team(n_threads: int) -> SimpleQueue[Any]:
-    """Threads that wait for tasks; a pool of futures takes ten times as long to wake them."""
-    tasks: SimpleQueue[Any] = SimpleQueue()
-    for _ in range(n_threads):
-        Thread(target=_serve, args=(tasks,), name="nvc-kernels", daemon=True).start()
-    return tasks
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_team.cache_clear)  # threads stay behind
-
-
-def spread(run: Callable[[int, int], object], n_rows: int, work: int) -> None:
-    """Call run(first, last) for ranges that together are all rows, on as many threads as kernels have.
-
-    work: multiplications of all rows; little work stays in this thread.
-    """
-    n = min(n_threads(), n_rows, 1 + work // _WORK_MIN)
-    if n <= 1:
-        run(0, n_rows)
-        return
-    edges = [n_rows * i // n for i in range(n + 1)]
-    tasks, done = _team(n_threads() - 1), SimpleQueue[Any]()
-    for i in range(1, n):
-        tasks.put((run, edges[i], edges[i + 1], done))
-    try:
-        run(0, edges[1])
-    finally:
-        errors = [error for _ in range(1, n) if (error := done.get()) is not None]
-    if errors:
-        raise errors[0]

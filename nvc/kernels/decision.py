@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel, spread
+from nvc.kernels.compile import inlined, kernel
 from nvc.kernels.search import PAD, REACH
+from nvc.kernels.team import spread
 from nvc.models.warp import GRID, VECTOR_UNIT
 
 Ints = npt.NDArray[np.int32]

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel, spread
+from nvc.kernels.compile import inlined, kernel
 from nvc.kernels.decision import coded_bits
 from nvc.kernels.search import PAD, REACH
+from nvc.kernels.team import spread
 from nvc.models.golden import SUPERBLOCK
 from nvc.models.warp import GRID, VECTOR_UNIT
 

@@ -13,9 +13,10 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel, spread
+from nvc.kernels.compile import inlined, kernel
 from nvc.kernels.networks import TO_INTEGER, Floats, new_inputs, new_sums, quantised
 from nvc.kernels.products import Integers, multiply, pack
+from nvc.kernels.team import spread
 
 _ZERO, _QUARTER, _FOUR = np.float32(0), np.float32(0.25), np.float32(4)
 _ROW_MAX = np.float32(63)

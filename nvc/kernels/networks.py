@@ -12,8 +12,9 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel, plus, spread, times
+from nvc.kernels.compile import inlined, kernel, plus, times
 from nvc.kernels.products import TILE_ROWS, Integers, multiply, pack
+from nvc.kernels.team import spread
 
 Floats = npt.NDArray[np.float32]
 

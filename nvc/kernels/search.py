@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel, plus, spread, times
+from nvc.kernels.compile import inlined, kernel, plus, times
+from nvc.kernels.team import side_by_side, spread
 from nvc.models.warp import FILTER_TABLE, GRID, N_PHASES, VECTOR_UNIT, own_share
 
 Ints = npt.NDArray[np.int32]
 
 PAD = 48  # luma pixels around a picture in which blocks may be found
 _FAR = np.int64(1 << 40)
-_WORK = 3000  # of a vector's component, see `spread`
 _FIRST_STEP = 4  # quarters of a pixel
 REACH = GRID // 4  # how far beyond its edges a block has its say
 # A block's share of the samples around its edge, in eighths; errors count by the shares, in ERROR_UNITs.
@@ -262,12 +263,7 @@ def search_blocks(
     around a vector is looked at where it is new, and at each size finer than all before. Each plan ends at
     another of many near optima; the cheapest vectors count.
     """
-    found: dict[int, tuple[Ints, float]] = {}
-
-    def run(first: int, last: int) -> None:
-        for index in range(first, last):
-            found[index] = _search(planes, current, candidates, prices, np.array(plans[index]))
-
-    spread(run, len(plans), len(plans) * candidates[0].size * _WORK)
-    cheapest = min(range(len(plans)), key=lambda index: found[index][1])  # of equals the first
-    return found[cheapest][0]
+    run = partial(_search, planes, current, candidates, prices)
+    found = side_by_side(*(partial(run, np.array(plan)) for plan in plans))
+    vectors, _ = min(found, key=itemgetter(1))  # of equals the first
+    return vectors

@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel, spread
+from nvc.kernels.compile import inlined, kernel
 from nvc.kernels.networks import Floats
+from nvc.kernels.team import spread
 from nvc.kernels.transform import Doubles, rounded
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel, spread
+from nvc.kernels.compile import inlined, kernel
 from nvc.kernels.networks import Floats
+from nvc.kernels.team import spread
 
 Doubles = npt.NDArray[np.float64]
 

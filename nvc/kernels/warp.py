@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel, spread
+from nvc.kernels.compile import inlined, kernel
 from nvc.kernels.networks import Floats
+from nvc.kernels.team import spread
 from nvc.models.warp import own_share
 
 _ONE, _HALF = np.float32(1), np.float32(0.5)
