@@ -215,7 +215,13 @@ class FrameCoder:
         if search is None:
             vectors = codec.code_vectors(None, last, qps, port)
             return vectors, codec.code_golden_use(None, last, vectors, port)
-        decide = LastWord([search()])
+        motion = search()
+        decide = LastWord([motion])
+        if motion.reconsider:
+            unsent = EncoderPort()
+            vectors = codec.code_vectors(decide.vectors.to(self.device), last, qps, unsent, decide)
+            choices = codec.code_golden_use(decide.choose, last, vectors, unsent).choices
+            decide = decide.again(vectors, choices)
         vectors = codec.code_vectors(decide.vectors.to(self.device), last, qps, port, decide)
         return vectors, codec.code_golden_use(decide.choose, last, vectors, port, keep=keep)
 

@@ -3,13 +3,14 @@
 Dense flow between source frames says where things went. Each block then takes, of what the flow, its
 neighbours, the frame before and standing still propose, and of what lies around the best of these, the vector
 whose squared error against the decoded reference and whose bits together cost least. At last, while the
-vectors are coded and the network says what each would take, they are weighed once more.
+vectors are coded and the network says what each would take, they are weighed once more; by a slow encoder
+twice, the second time with an idea of what is to come.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from nvc import kernels
 from nvc.golden_search import GoldenSearch
-from nvc.models.golden import Choice, Choose, Golden, choose_none
+from nvc.models.golden import Choice, Choose, Golden, Kind, choose_none
 from nvc.models.motion_coder import SYMBOLS_OF_RANKS, Expected
 from nvc.models.picture_coder import bits_per_squared_error
 from nvc.models.quantiser import N_SCALES, laplace_bits, table_rows
@@ -34,6 +35,7 @@ Ints = npt.NDArray[np.int32]
 # Blocks a side of the regions that move as wholes, in the order in which they are tried; of each plan.
 _BOTH = (4, 2, 1, 2, 1), (8, 4, 2, 1, 4, 2, 1, 2, 1)
 _PLANS = {"fast": ((4, 2, 1),), "medium": _BOTH, "slow": _BOTH}
+_RECONSIDERING = {"slow"}
 SMALLEST_SIDE = 32  # below it DIS has no pyramid to work on: no motion is searched
 
 # About what the entropy model takes for each component in which a vector differs from one beside it.
@@ -42,6 +44,8 @@ DIFFERENCE_MAX = 256
 PRICED_SYMBOL_MAX = 511  # dearer ones count as this
 # At last, of a neighbour that is still to come; and where a coefficient of the residual is better coded.
 SHARE_OF_LATER_NEIGHBOUR, KNEE_BITS = 0.42, 6.0
+# How much of a block's residual counts, seen from its vector, where a golden picture has its say, too.
+SHARE_OF_COMPOUND, SHARE_OF_GOLDEN = 0.5, 0.05
 
 
 class MotionSearch:
@@ -51,6 +55,7 @@ class MotionSearch:
     def __init__(self, preset: str = "medium") -> None:
         cv: Any = cv2  # the stubs lack the class
         self._plans = _PLANS[preset]
+        self._reconsiders = preset in _RECONSIDERING
         self._dis = cv.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def propose(self, before: Plane, current: Plane) -> Floats:
@@ -108,7 +113,7 @@ class MotionSearch:
             bits_of_symbols(),
         )
         seen = Seen(planes, padded, bits_per_square)
-        return FoundMotion(vectors.astype(np.float32), seen, choose)
+        return FoundMotion(vectors.astype(np.float32), seen, choose, self._reconsiders)
 
 
 @dataclass(frozen=True)
@@ -125,12 +130,13 @@ class Seen:
 class FoundMotion:
     """The vectors of a picture [h/8, w/8, 2], in whole quarters of a luma pixel.
 
-    Without `seen` they are final.
+    Without `seen` they are final. reconsider: whether they are worth a second word.
     """
 
     vectors: Floats
     seen: Seen | None = None
     choose: Choose = choose_none
+    reconsider: bool = False
 
 
 class LastWord:
@@ -142,10 +148,12 @@ class LastWord:
     found for those neighbours that are not coded yet.
     """
 
-    def __init__(self, found: Sequence[FoundMotion]) -> None:
-        """found: of each picture of a batch, of one size."""
+    def __init__(self, found: Sequence[FoundMotion], shares: Floats | None = None) -> None:
+        """found: of each picture of a batch, of one size. shares: of each block [b, h/8, w/8], how much its
+        residual counts; None: all of it."""
         self.vectors = torch.from_numpy(np.stack([picture.vectors for picture in found]))
         self._found = found
+        self._shares = np.ones(self.vectors.shape[:3], np.float32) if shares is None else shares
         self._fields = self.vectors.to(torch.int32).numpy()
         self._is_coded = np.zeros(self._fields.shape[1:3], bool)
 
@@ -153,7 +161,8 @@ class LastWord:
         places = here.cpu().numpy()
         self._is_coded.reshape(-1)[places] = True
         parts = own, expected.candidates, expected.rank, table_rows(expected.scale), expected.mean
-        pictures = zip(self._found, self._fields, *(part.int().cpu().numpy() for part in parts), strict=True)
+        numbers = (part.int().cpu().numpy() for part in parts)
+        pictures = zip(self._found, self._fields, self._shares, *numbers, strict=True)
         return torch.from_numpy(np.stack([self._decided(places, *p) for p in pictures])).to(own)
 
     def choose(self, goldens: Sequence[Golden], vectors: Tensor) -> tuple[Choice, ...]:
@@ -164,8 +173,25 @@ class LastWord:
         ]
         return tuple(Choice.of_batch(choices) for choices in zip(*each, strict=True))
 
+    def again(self, vectors: Tensor, choices: Sequence[Choice]) -> LastWord:
+        """What is decided with these vectors to come, where superblocks have made these choices: of a block
+        that is taken from a golden picture the vector to the last one hardly matters."""
+        shares = torch.ones(vectors.shape[:3])
+        for choice in choices:
+            kinds = choice.of_blocks(*vectors.shape[1:3]).kinds.cpu()
+            shares = torch.where(kinds == Kind.COMPOUND, shares * SHARE_OF_COMPOUND, shares)
+            shares = shares.masked_fill(kinds == Kind.GOLDEN, SHARE_OF_GOLDEN)
+        pairs = zip(self._found, vectors.cpu().numpy(), strict=True)
+        return LastWord([replace(found, vectors=own) for found, own in pairs], shares.numpy())
+
     def _decided(
-        self, places: npt.NDArray[np.int64], found: FoundMotion, field: Ints, own: Ints, *expected: Ints
+        self,
+        places: npt.NDArray[np.int64],
+        found: FoundMotion,
+        field: Ints,
+        shares: Floats,
+        own: Ints,
+        *expected: Ints,
     ) -> Ints:
         if found.seen is None:
             return own
@@ -173,7 +199,7 @@ class LastWord:
 
         seen = found.seen
         prices = SHARE_OF_LATER_NEIGHBOUR * bits_of_differences()
-        surroundings = seen.planes, seen.current, field, self._is_coded, prices
+        surroundings = seen.planes, seen.current, field, self._is_coded, prices, shares
         symbols = bits_of_symbols(), np.array(SYMBOLS_OF_RANKS, np.int32)
         return decide(surroundings, symbols, places, own, expected, seen.bits_per_square, KNEE_BITS)
 

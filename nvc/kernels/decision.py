@@ -91,7 +91,7 @@ def _bits_of_neighbours(field, is_coded, row, column, x, y, prices):
 
 @kernel
 def _decide(surroundings, tables, here, own, expected, bits_per_square, knee, best, start, end):
-    planes, current, field, is_coded, prices = surroundings
+    planes, current, field, is_coded, prices, shares = surroundings
     bits, symbols = tables
     candidates, ranks, rows, means = expected
     block = np.empty((GRID, GRID), np.float32)
@@ -109,8 +109,9 @@ def _decide(surroundings, tables, here, own, expected, bits_per_square, knee, be
             cost += _bits_of_neighbours(field, is_coded, row, column, x, y, prices)
             if cost >= least:
                 continue
-            cost += _residual_bits(
-                planes, current, row, column, x, y, bits_per_square, knee, least - cost, block
+            share = shares[row, column]
+            cost += share * _residual_bits(
+                planes, current, row, column, x, y, bits_per_square, knee, (least - cost) / share, block
             )
             if cost < least:
                 least, best[i, 0], best[i, 1] = cost, x, y
@@ -129,9 +130,10 @@ def decide(
 
     surroundings: planes and current picture as for `search_blocks`; the vectors that were found, [rows,
     columns, 2]; bool [rows, columns], which of them are past; what a component costs a neighbour still to
-    come that differs from it. tables: bits of symbols by table row and size; symbols of ranks. here: [n],
-    places in the flattened grid; own: [n, 2]. expected: candidates [n, k, 2], their ranks [n, k], table rows
-    [n, 3] and means [n, 2], see motion_coder.Expected.
+    come that differs from it; float32 [rows, columns], over 0, how much of a residual counts. tables:
+    bits of symbols by table row and size; symbols of ranks. here: [n], places in the flattened grid; own:
+    [n, 2]. expected: candidates [n, k, 2], their ranks [n, k], table rows [n, 3] and means [n, 2], see
+    motion_coder.Expected.
     """
     best = np.empty_like(own)
     run = partial(_decide, surroundings, tables, here, own, expected, bits_per_square, knee, best)

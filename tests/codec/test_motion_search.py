@@ -15,10 +15,13 @@ from nvc.encoder import Encoder
 from nvc.frames import Frame
 from nvc.kernels.search import PAD, REACH
 from nvc.media.synthetic import natural_clip
+from nvc.models.golden import Choice, Kind
 from nvc.models.motion_coder import Expected, ranked, symbol_of_rank
 from nvc.models.warp import GRID, VECTOR_UNIT, warp_plane
 from nvc.motion_search import (
     KNEE_BITS,
+    SHARE_OF_COMPOUND,
+    SHARE_OF_GOLDEN,
     SHARE_OF_LATER_NEIGHBOUR,
     FoundMotion,
     LastWord,
@@ -149,8 +152,11 @@ def test_the_last_word_is_the_cheapest_of_bits_and_errors() -> None:
     assert np.array_equal(decided(FoundMotion(found.vectors), [wrong], [0.0]), found.vectors.reshape(-1, 2))
 
 
-def cost_of(vector: npt.NDArray[np.int32], place: int, found: FoundMotion, expected: Expected) -> float:
-    """What the last word minds, in numpy: bits, residual and what neighbours still to come would take."""
+def cost_of(
+    vector: npt.NDArray[np.int32], place: int, found: FoundMotion, expected: Expected, share: float
+) -> float:
+    """What the last word minds, in numpy: bits, a share of the residual and what neighbours still to come
+    would take."""
     seen = found.seen
     assert seen is not None
     rank = expected.rank_of(torch.from_numpy(vector)[None, None])[0, 0]
@@ -171,11 +177,16 @@ def cost_of(vector: npt.NDArray[np.int32], place: int, found: FoundMotion, expec
     two = np.array([[1, 1], [1, -1]])
     hadamard = np.kron(np.kron(two, two), two)
     squares = (hadamard @ block @ hadamard / 8) ** 2
-    return float(cost + KNEE_BITS * np.log1p(squares * seen.bits_per_square / KNEE_BITS).sum())
+    return float(cost + share * KNEE_BITS * np.log1p(squares * seen.bits_per_square / KNEE_BITS).sum())
 
 
-def test_the_last_word_weighs_all_options_alike() -> None:
-    """Random vectors and expectations: what is taken costs least of all, by another reckoning."""
+@pytest.mark.parametrize(
+    ("kind", "share"),
+    [(Kind.NONE, 1.0), (Kind.COMPOUND, SHARE_OF_COMPOUND), (Kind.GOLDEN, SHARE_OF_GOLDEN)],
+)
+def test_the_last_word_weighs_all_options_alike(kind: Kind, share: float) -> None:
+    """Random vectors and expectations: what is taken costs least of all, by another reckoning; less of the
+    residual counts where superblocks take a golden picture."""
     rng = np.random.default_rng(4)
     before = texture()
     current = np.clip(np.roll(before, (2, -3), (0, 1)) + rng.normal(0, 9, before.shape), 0, 255).astype(
@@ -188,15 +199,18 @@ def test_the_last_word_weighs_all_options_alike() -> None:
     candidates, rank = ranked(torch.from_numpy(rng.integers(-9, 10, (1, 240, 5, 2)).astype(np.float32)))
     scale = torch.from_numpy(rng.integers(1, 40, (1, 240, 3)).astype(np.float32))
     parts = candidates, rank, scale, candidates[:, :, 0] + 1
+    choice = Choice(torch.full((1, 3, 5), kind.value), torch.zeros(1, 3, 5, 2))
     for place in range(0, 240, 17):
         here = torch.tensor([place])
         expected = Expected(*(part[:, here] for part in parts))
         own = vectors.reshape(-1, 2)[place].astype(np.int32)
-        taken = LastWord([found])(here, torch.from_numpy(own)[None, None].float(), expected)[0, 0]
+        last_word = LastWord([found]).again(torch.from_numpy(vectors)[None], (choice,))
+        taken = last_word(here, torch.from_numpy(own)[None, None].float(), expected)[0, 0]
         options = [own + np.array((right, down)) for right in (-1, 0, 1) for down in (-1, 0, 1)]
         options += list(candidates[0, place].int().numpy())
-        costs = [cost_of(option.astype(np.int32), place, found, expected) for option in options]
-        assert cost_of(taken.int().numpy(), place, found, expected) == pytest.approx(min(costs), rel=1e-4)
+        costs = [cost_of(option.astype(np.int32), place, found, expected, share) for option in options]
+        its_cost = cost_of(taken.int().numpy(), place, found, expected, share)
+        assert its_cost == pytest.approx(min(costs), rel=1e-4)
 
 
 def test_decided_streams_are_smaller_at_equal_quality() -> None:
