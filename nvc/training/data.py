@@ -30,6 +30,9 @@ Bytes = npt.NDArray[np.uint8]
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".y4m"}
 
+EDGE_CANDIDATES = 4
+STEEP = 30.0  # steps of luma from one sample to the next; less is no clear edge
+
 
 @dataclass(frozen=True)
 class ClipEntry:
@@ -177,10 +180,16 @@ def _luma(picture: Picture) -> Bytes:
 
 
 class Sampler:
-    """Random crops of random clips, every source equally likely within its kind; reproducible by seed."""
+    """Random crops of random clips, every source equally likely within its kind; reproducible by seed.
 
-    def __init__(self, cache: Cache, crop: int, n_frames: int, batch: int, seed: int) -> None:
+    edge_share: of samples that are, of EDGE_CANDIDATES, the one with the clearest edges.
+    """
+
+    def __init__(
+        self, cache: Cache, crop: int, n_frames: int, batch: int, seed: int, edge_share: float = 0.0
+    ) -> None:
         self.cache, self.crop, self.n_frames, self.batch = cache, crop, n_frames, batch
+        self.edge_share = edge_share
         self.rng = np.random.default_rng(seed)
         self.motion = MotionSearch()
         by_source: dict[str, list[ClipEntry]] = {}
@@ -196,9 +205,14 @@ class Sampler:
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
-            samples = [self._sample() for _ in range(self.batch)]
+            samples = [self._chosen() for _ in range(self.batch)]
             y, u, v = (np.stack([s[i] for s in samples]) for i in range(3))
             yield Batch.of_planes(y, u, v, self.motion)
+
+    def _chosen(self) -> tuple[Bytes, Bytes, Bytes]:
+        if not self.edge_share or self.rng.random() >= self.edge_share:
+            return self._sample()
+        return max((self._sample() for _ in range(EDGE_CANDIDATES)), key=lambda s: _edge_clarity(s[0][0]))
 
     def _sample(self) -> tuple[Bytes, Bytes, Bytes]:
         rng, crop, n = self.rng, self.crop, self.n_frames
@@ -233,6 +247,14 @@ class Sampler:
             window = _change_tone(window, rng.uniform(0.7, 1.1), rng.uniform(-20, 20), rng.uniform(0.5, 1.3))
         y_plane, u_plane, v_plane = (np.ascontiguousarray(p) for p in window)
         return y_plane, u_plane, v_plane
+
+
+def _edge_clarity(luma: Bytes) -> float:
+    """How far the steepest slopes of luma [h, w] stand out among all."""
+    y = luma.astype(np.float32)
+    slopes = np.hypot(np.diff(y, axis=0)[:, :-1], np.diff(y, axis=1)[:-1])
+    steepest = float(np.percentile(slopes, 99))
+    return steepest / (float(slopes.mean()) + 1) * min(1.0, steepest / STEEP)
 
 
 def _change_tone(window: list[Bytes], gain: float, offset: float, saturation: float) -> list[Bytes]:

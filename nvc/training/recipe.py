@@ -37,6 +37,7 @@ class Stage:
     weight_prediction: float = 0.0  # of the prediction's distortion, beside that of the decoded picture
     latent_steps: int = 0  # that latents of I frames are moved by, see nvc/latent_search.py
     map_share: float = 0.25  # share of batches in which qp varies in space
+    edge_share: float = 0.0  # share of samples chosen for their edges, see Sampler
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ class Trainer:
                 stage.chain,
                 stage.batch,
                 self.recipe.seed + self.position["total_steps"],
+                stage.edge_share,
             )
         )
         began, saved_at = time.monotonic(), time.monotonic()

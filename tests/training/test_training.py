@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -17,7 +18,7 @@ from nvc.model_store import load_model, read_entry
 from nvc.models.exact import exact_tensors, float_parameters
 from nvc.models.picture_coder import Reference
 from nvc.training.checkpoint import read_checkpoint, read_start
-from nvc.training.data import Cache, Sampler
+from nvc.training.data import Cache, Sampler, _edge_clarity
 from nvc.training.recipe import read_recipe
 from nvc.training.trainer import Trainer, detach
 from nvc_cli.__main__ import nvc
@@ -34,6 +35,7 @@ steps = 2
 batch = 2
 crop = 192
 latent_steps = 1
+edge_share = 0.5
 [[stages]]
 name = "inter"
 trains = ["inter", "motion"]
@@ -161,3 +163,16 @@ def test_chains_have_golden_pictures(folder: Path, monkeypatch: pytest.MonkeyPat
     costs = list(trainer.code_chain(batch, torch.full((1, 1, 1), 30), stage))
     assert found == [0, 1, 1, 1, 1, 2]
     assert all(cost.total().shape == (2,) for cost, _ in costs)
+
+
+def test_samples_are_chosen_for_their_edges(folder: Path) -> None:
+    train(folder, "first")
+    cache = Cache(read_recipe(folder / "first.toml").cache)
+
+    def mean_clarity(edge_share: float) -> float:
+        batches = iter(Sampler(cache, 96, 1, 12, seed=3, edge_share=edge_share))
+        return float(np.mean([_edge_clarity(luma) for luma in next(batches).y[:, 0]]))
+
+    assert mean_clarity(1.0) > mean_clarity(0.0)
+    ramp = np.arange(64, dtype=np.uint8)[None].repeat(64, 0)
+    assert _edge_clarity(np.where(ramp < 32, 20, 200).astype(np.uint8)) > 10 * _edge_clarity(ramp)
