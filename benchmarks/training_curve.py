@@ -1,8 +1,9 @@
 """Training runs as a table and a picture: the validation cost of each over the steps.
 
-    python -m benchmarks.training_curve NAME=RUN... [--out benchmarks/training]
+    python -m benchmarks.training_curve NAME=RUN... [--out benchmarks/training] [--add]
 
-Reads each run folder's log.jsonl; writes curve.csv (every validation of every run) and curve.png.
+Reads each run folder's log.jsonl; writes curve.csv (every validation of every run) and curve.png. With --add
+the rows that curve.csv has already stand before them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,14 @@ def validations(name: str, run: Path) -> list[dict[str, Any]]:
             figures = {k.removeprefix("validation/"): v for k, v in entry.items()}
             rows.append({k: figures.get(k, seconds) for k in COLUMNS} | {"run": name})
     return rows
+
+
+def written(path: Path) -> list[dict[str, Any]]:
+    """The rows of a table that was written before."""
+    kinds = (str, str, int) + (float,) * 6
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: kind(row[name]) for name, kind in zip(COLUMNS, kinds, strict=True)} for row in rows]
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
@@ -59,8 +68,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "training")
+    parser.add_argument("--add", action="store_true")
     arguments = parser.parse_args()
-    rows = [
+    before = written(arguments.out / "curve.csv") if arguments.add else []
+    rows = before + [
         row for name, run in (r.split("=", 1) for r in arguments.runs) for row in validations(name, Path(run))
     ]
     with open(arguments.out / "curve.csv", "w", newline="") as file:
