@@ -167,11 +167,12 @@ class LastWord:
 
     def choose(self, goldens: Sequence[Golden], vectors: Tensor) -> tuple[Choice, ...]:
         """A Choose: what was found of golden pictures, of each picture in turn."""
+        own = vectors.cpu()
         each = [
-            picture.choose([golden.of_picture(index) for golden in goldens], vectors[index : index + 1])
+            picture.choose([golden.of_picture(index) for golden in goldens], own[index : index + 1])
             for index, picture in enumerate(self._found)
         ]
-        return tuple(Choice.of_batch(choices) for choices in zip(*each, strict=True))
+        return tuple(Choice.of_batch(choices, vectors.device) for choices in zip(*each, strict=True))
 
     def again(self, vectors: Tensor, choices: Sequence[Choice]) -> LastWord:
         """What is decided with these vectors to come, where superblocks have made these choices: of a block

@@ -55,10 +55,10 @@ class Choice:
         return cls(torch.zeros(vectors.shape[:-1], dtype=torch.int64, device=vectors.device), vectors)
 
     @classmethod
-    def of_batch(cls, choices: Sequence[Choice]) -> Choice:
+    def of_batch(cls, choices: Sequence[Choice], device: torch.device) -> Choice:
         """Those of several pictures as one."""
         kinds, vectors = [c.kinds for c in choices], [c.vectors for c in choices]
-        return cls(torch.cat(kinds), torch.cat(vectors))
+        return cls(torch.cat(kinds).to(device), torch.cat(vectors).to(device))
 
     def of_blocks(self, rows: int, columns: int) -> Choice:
         """The same for each of the blocks [b, rows, columns] of the superblocks."""
@@ -78,9 +78,10 @@ class Golden:
     field: Tensor
 
     def of_picture(self, index: int) -> Golden:
-        """That of one picture of a batch."""
-        y, u, v = (plane[index : index + 1] for plane in self.picture)
-        return Golden((y, u, v), self.kinds[index : index + 1], self.field[index : index + 1])
+        """That of one picture of a batch; kinds and field on the CPU, where encoders choose."""
+        here = slice(index, index + 1)
+        y, u, v = (plane[here] for plane in self.picture)
+        return Golden((y, u, v), self.kinds[here].cpu(), self.field[here].cpu())
 
     def chained(self, vectors: Tensor) -> Tensor:
         """The field of a frame with these vectors to the last one: on from where they lead to."""
