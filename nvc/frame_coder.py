@@ -213,17 +213,13 @@ class FrameCoder:
         """Vectors and what is chosen of golden pictures; what was searched in is let go at once."""
         codec = self.model.codec
         if search is None:
-            vectors = codec.code_vectors(None, last, qps, port)
-            return vectors, codec.code_golden_use(None, last, vectors, port)
+            return codec.code_motion(None, last, qps, port)
         motion = search()
-        decide = LastWord([motion])
+        found = LastWord([motion])
         if motion.reconsider:
-            unsent = EncoderPort()
-            vectors = codec.code_vectors(decide.vectors.to(self.device), last, qps, unsent, decide)
-            choices = codec.code_golden_use(decide.choose, last, vectors, unsent).choices
-            decide = decide.again(vectors, choices)
-        vectors = codec.code_vectors(decide.vectors.to(self.device), last, qps, port, decide)
-        return vectors, codec.code_golden_use(decide.choose, last, vectors, port, keep=keep)
+            vectors, use = codec.code_motion(found, last, qps, EncoderPort())
+            found = found.again(vectors, use.choices)
+        return codec.code_motion(found, last, qps, port, keep=keep)
 
     def _code_taps(
         self, x: Picture | None, qp: int, frame_type: FrameType, port: Port, decoded: Picture, before: Tensor

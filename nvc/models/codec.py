@@ -1,21 +1,22 @@
 """The whole codec as networks: intra pictures, motion, temporal contexts, inter pictures.
 
-A frame's road: `code_intra`, or `code_vectors`, `predict` (warping, contexts) and then the inter coder; for
+A frame's road: `code_intra`, or `code_motion`, `predict` (warping, contexts) and then the inter coder; for
 each layer above the base the same again, with the base's vectors. With a picture given it is the encoder's
 road, without one the decoder's; both run the very same code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from nvc.models.adaptive_filter import N_SETS, N_TAPS, AdaptiveFilter
 from nvc.models.config import CodecConfig
-from nvc.models.golden import Choose, GoldenUse, code_use, goldens_after
+from nvc.models.golden import Choice, Choose, Golden, GoldenUse, code_use, goldens_after
 from nvc.models.layers import Pointwise, blocks, downsample, upsample_to
 from nvc.models.motion_coder import Decision, MotionCoder
 from nvc.models.picture_coder import (
@@ -41,6 +42,15 @@ from nvc.models.warp import (
 CodeTaps = Callable[[Picture, Tensor], Tensor]
 """Codes what is added to the adaptive filter's taps, see `code_offsets`; from the picture that is to be
 filtered and what was added before."""
+
+
+class FoundVectors(Decision, Protocol):
+    """What an encoder has found for a P frame: vectors as for `code_vectors`, its last word on them when it
+    is known what they cost, and a Choose."""
+
+    vectors: Tensor
+
+    def choose(self, goldens: Sequence[Golden], vectors: Tensor) -> tuple[Choice, ...]: ...
 
 
 class TemporalContexts(nn.Module):
@@ -119,6 +129,15 @@ class Codec(nn.Module):
         decide: see MotionCoder.forward.
         """
         return self.motion(vectors, reference.vectors, qp, port, decide)
+
+    def code_motion(
+        self, found: FoundVectors | None, reference: Reference, qp: Tensor, port: Port, *, keep: bool = False
+    ) -> tuple[Tensor, GoldenUse]:
+        """Code vectors and what is chosen of golden pictures, or decode both when found is None."""
+        own = None if found is None else found.vectors.to(qp.device)
+        vectors = self.code_vectors(own, reference, qp, port, found)
+        choose = None if found is None else found.choose
+        return vectors, self.code_golden_use(choose, reference, vectors, port, keep=keep)
 
     def code_golden_use(
         self,

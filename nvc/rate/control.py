@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from nvc.gop import clip_qp, qp_offset
@@ -33,10 +34,10 @@ class ConstantQp:
     def __init__(self, qp: int, gop_frames: int | None = None) -> None:
         """gop_frames: the most a GOP has, if it is known."""
         self._qp = qp
-        self._gop_frames = gop_frames
+        self._offset = partial(qp_offset, gop_frames=gop_frames)
 
     def next_qp(self, place: int, duration: int) -> int:
-        return clip_qp(self._qp + qp_offset(place, self._gop_frames))
+        return clip_qp(self._qp + self._offset(place))
 
     def accept(self, qp: int, size_bytes: int, psnr_db: float) -> bool:
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -78,6 +79,7 @@ class OnePass:
         self._share_of = share_of
         self._seconds = seconds
         self._gop_frames = gop_frames
+        self._offset = partial(qp_offset, gop_frames=gop_frames)
         self._levels = Levels(cost)
         self._dither = Dither()
         self._debt = debt
@@ -132,9 +134,6 @@ class OnePass:
         self._base = self._wanted_base
         self._book(cost)
         return True
-
-    def _offset(self, place: int) -> int:
-        return qp_offset(place, self._gop_frames)
 
     @property
     def _due(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -35,7 +36,8 @@ class Planned:
         self._cost = cost
         self._frames = frames
         self._left = total
-        self._gop_frames = 1 + max((frame.place for frame in frames), default=0)
+        gop_frames = 1 + max((frame.place for frame in frames), default=0)
+        self._offset = partial(qp_offset, gop_frames=gop_frames)
         self._kinds = np.array([kind_of(frame.place) for frame in frames])
         self._levels = np.array(
             [
@@ -75,9 +77,6 @@ class Planned:
         self._dither.settle(self._wanted_base + offset, qp)
         self._base = self._wanted_base
         return True
-
-    def _offset(self, place: int) -> int:
-        return qp_offset(place, self._gop_frames)
 
     def _cost_of_the_rest(self, base: float) -> float:
         kinds = self._kinds[self._next :]

@@ -64,10 +64,8 @@ def code_clips(
             if index == 0:
                 reference = codec.code_intra(x, (b, height, width), qp, port, code_taps=taps)
             else:
-                decide = sample.motion(index, reference, qp, motion)
-                vectors = codec.code_vectors(decide.vectors, reference, qp, port, decide)
-                keep = is_kept(index)
-                use = codec.code_golden_use(decide.choose, reference, vectors, port, keep=keep)
+                found, keep = sample.motion(index, reference, qp, motion), is_kept(index)
+                vectors, use = codec.code_motion(found, reference, qp, port, keep=keep)
                 reference = codec.code_inter(x, vectors, reference, qp, port, use=use, code_taps=taps)
             yield port
 

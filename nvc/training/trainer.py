@@ -257,11 +257,9 @@ class Trainer:
                 else:
                     if (n_yielded - first_window) % stage.window == 0:
                         reference = detach(reference)
-                    decide = batch.motion(index, reference, frame_qp, self.motion)
-                    found, qp_of_motion = decide.vectors.to(self.device), frame_qp[:, :1, :1]
-                    vectors = self.codec.code_vectors(found, reference, qp_of_motion, port, decide)
-                    keep = is_kept(index)
-                    use = self.codec.code_golden_use(decide.choose, reference, vectors, port, keep=keep)
+                    found, keep = batch.motion(index, reference, frame_qp, self.motion), is_kept(index)
+                    own_qp = frame_qp[:, :1, :1]
+                    vectors, use = self.codec.code_motion(found, reference, own_qp, port, keep=keep)
                     prediction = self.codec.predict(reference, vectors, use)
                     predicted = prediction.picture
                     coded = self.codec.code_predicted(x, prediction, vectors, frame_qp, port)
