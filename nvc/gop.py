@@ -10,6 +10,9 @@ from nvc.config import QP_MAX, EncoderConfig
 KEYFRAME_QP_OFFSET = -8  # everything in a GOP descends from its keyframe
 # P frames at these places of each period are references of better quality for those that follow.
 CASCADE_QP_OFFSETS = (4, 2, 4, 0)
+# Halfway through each period one is a refresh, nearly as good as a keyframe: what that left fades.
+REFRESH_PERIOD, REFRESH_PLACE = 32, 16
+REFRESH_QP_OFFSET = -5
 
 SCENE_CUT_RATIO = 0.8
 SCENE_CUT_FLOOR = 6.0
@@ -42,7 +45,15 @@ def qp_offset(since_keyframe: int, gop_frames: int | None = None) -> int:
         return 0
     if since_keyframe == 0:
         return KEYFRAME_QP_OFFSET
+    if is_refresh(since_keyframe, gop_frames):
+        return REFRESH_QP_OFFSET
     return CASCADE_QP_OFFSETS[(since_keyframe - 1) % len(CASCADE_QP_OFFSETS)]
+
+
+def is_refresh(since_keyframe: int, gop_frames: int | None) -> bool:
+    """Whether a P frame at this place is a refresh, which would not pay at the end of a GOP."""
+    is_followed = gop_frames is None or since_keyframe + REFRESH_PERIOD - REFRESH_PLACE <= gop_frames
+    return is_followed and since_keyframe % REFRESH_PERIOD == REFRESH_PLACE
 
 
 def is_kept(since_keyframe: int) -> bool:

@@ -14,15 +14,23 @@ import numpy as np
 import numpy.typing as npt
 
 from nvc.config import QP_MAX
-from nvc.gop import CASCADE_QP_OFFSETS
+from nvc.gop import CASCADE_QP_OFFSETS, REFRESH_PERIOD, is_refresh
 
 Floats = npt.NDArray[np.float64]
-N_KINDS = 1 + len(CASCADE_QP_OFFSETS)
+REFRESH = 1 + len(CASCADE_QP_OFFSETS)
+N_KINDS = REFRESH + 1
 
 
-def kind_of(place: int) -> int:
-    """0 for a keyframe, 1 and on for the places of the cascade."""
+def kind_of(place: int, gop_frames: int | None) -> int:
+    """0 for a keyframe, 1 and on for the places of the cascade, REFRESH for that."""
+    if is_refresh(place, gop_frames):
+        return REFRESH
     return 1 + (place - 1) % len(CASCADE_QP_OFFSETS) if place else 0
+
+
+def kinds_of_p_frames(gop_frames: int | None) -> npt.NDArray[np.int64]:
+    """Those of the P frames from one refresh to the next, in GOPs of so many frames."""
+    return np.array([kind_of(place, gop_frames) for place in range(1, REFRESH_PERIOD + 1)])
 
 
 class Cost(Protocol):
@@ -54,9 +62,9 @@ class Bits:
     step_of_news = 6.0
     # Medians of nine held-out training clips at base qp 20 to 44 (7 to 15 by clip). Only a start: levels
     # are learnt, and slopes matter for short steps alone.
-    QP_PER_HALVING = np.array([10.0, 10.0, 10.0, 10.0, 10.0])
-    HEADER_BITS = np.array([200.0, 104.0, 104.0, 104.0, 104.0])
-    FIRST_LEVELS = np.array([1.8, -2.2, -1.3, -1.5, -0.8])  # log2 of bits per pixel at base qp 0
+    QP_PER_HALVING = np.array([10.0, 10.0, 10.0, 10.0, 10.0, 10.0])
+    HEADER_BITS = np.array([200.0, 104.0, 104.0, 104.0, 104.0, 104.0])
+    FIRST_LEVELS = np.array([1.8, -2.2, -1.3, -1.5, -0.8, 1.2])  # log2 of bits per pixel at base qp 0
     LEAST_BITS = 32.0
 
     def __init__(self, n_pixels: int) -> None:
@@ -82,7 +90,7 @@ class Decibels:
     DB_PER_QP = 0.28
 
     def __init__(self) -> None:
-        self.first_levels: tuple[float, ...] = (47.3, 45.4, 45.3, 44.5, 45.0)
+        self.first_levels: tuple[float, ...] = (47.3, 45.4, 45.3, 44.5, 45.0, 46.0)
 
     def of(self, size_bytes: int, psnr_db: float) -> float:
         return psnr_db

@@ -38,11 +38,11 @@ class Planned:
         self._left = total
         gop_frames = 1 + max((frame.place for frame in frames), default=0)
         self._offset = partial(qp_offset, gop_frames=gop_frames)
-        self._kinds = np.array([kind_of(frame.place) for frame in frames])
+        self._kinds = np.array([kind_of(frame.place, gop_frames) for frame in frames])
         self._levels = np.array(
             [
-                cost.level(cost.of(f.size_bytes, f.psnr_db), kind_of(f.place), f.qp - self._offset(f.place))
-                for f in frames
+                cost.level(cost.of(f.size_bytes, f.psnr_db), kind, f.qp - self._offset(f.place))
+                for f, kind in zip(frames, self._kinds.tolist(), strict=True)
             ]
         )
         self._shift = np.zeros(2)  # of keyframes and of P frames

@@ -31,6 +31,7 @@ class Video:
     def __init__(self, n_frames: int, keyint: int = 250, per_halving: float = 9.0, seed: int = 1) -> None:
         rng = np.random.default_rng(seed)
         self.places = [index % keyint for index in range(n_frames)]
+        self.gop_frames = min(n_frames, keyint)
         busy = np.where(np.arange(n_frames) > n_frames // 2, 0.7, 0.0)
         self._log2_bits = 15.0 + busy + 0.2 * rng.standard_normal(n_frames)
         self._per_halving = per_halving
@@ -40,7 +41,7 @@ class Video:
         for place, level in zip(self.places, self._log2_bits, strict=True):
             while True:
                 qp = control.next_qp(place, 1)
-                base = qp - qp_offset(place)
+                base = qp - qp_offset(place, self.gop_frames)
                 past = base if steady is None else steady
                 bits = level - past / self._per_halving - (qp - past) / 2.5
                 if place == 0:
@@ -54,13 +55,25 @@ class Video:
 
 def bases(results: list[FrameResult]) -> np.ndarray:  # type: ignore[type-arg]
     """Of all frames whose qp is not the least there is, which says no more than that the base is low."""
-    return np.array([r.qp - qp_offset(r.place) for r in results if r.qp])
+    gop_frames = 1 + max(r.place for r in results)
+    return np.array([r.qp - qp_offset(r.place, gop_frames) for r in results if r.qp])
 
 
 def test_constant_qp_is_the_cascade() -> None:
     control = ConstantQp(32)
     assert [control.next_qp(place, 1) for place in range(6)] == [24, 36, 34, 36, 32, 36]
     assert ConstantQp(63).next_qp(1, 1) == 63
+
+
+def test_once_in_a_while_a_p_frame_refreshes_if_enough_follow_it() -> None:
+    def finest(gop_frames: int | None, n: int) -> list[int]:
+        control = ConstantQp(32, gop_frames)
+        return [place for place in range(1, n) if control.next_qp(place, 1) < 32]
+
+    assert finest(None, 100) == finest(250, 100) == [16, 48, 80]
+    assert finest(31, 31) == []
+    assert finest(32, 32) == finest(33, 33) == finest(63, 63) == [16]
+    assert ConstantQp(32).next_qp(16, 1) == 27
 
 
 def test_keyframes_alone_have_all_qps() -> None:
