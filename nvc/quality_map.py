@@ -54,6 +54,8 @@ def parse_map(payload: bytes, before: Offsets, coder: RansCoder) -> Offsets:
         decoder = coder.decoder(payload[2:])
         decoder.expect(before.size)
         residuals = decoder.pop(torch.full((before.size,), row, dtype=torch.int32)).numpy()
+        if not decoder.fits(0):
+            raise CorruptStream("a quality map is damaged")
         values = _values(residuals.reshape(before.shape)) * payload[1]
     elif len(payload) > 1:
         raise CorruptStream("a quality map has bytes that nothing asks for")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -72,6 +73,26 @@ def test_what_is_no_map_is_refused() -> None:
     from_zero = build_map(far, nothing, CODER)
     with pytest.raises(CorruptStream, match="beyond 63"):
         parse_map(bytes([from_zero[0] | 0x80]) + from_zero[1:], far, CODER)
+
+
+def test_a_damaged_map_is_noticed_though_its_values_stay() -> None:
+    nothing = np.zeros((15, 26), np.int16)
+    payload = build_map(ellipse(15, 26, 8), nothing, CODER)
+    n_same = 0
+    for place in range(2, len(payload)):
+        for bit in range(8):
+            changed = payload[:place] + bytes((payload[place] ^ 1 << bit,)) + payload[place + 1 :]
+            with pytest.raises(CorruptStream):
+                parse_map(changed, nothing, CODER)
+            try:
+                n_same += torch.equal(symbols_of(changed, nothing.size), symbols_of(payload, nothing.size))
+            except CorruptStream:
+                continue
+    assert n_same, "else the check is not needed"
+
+
+def symbols_of(payload: bytes, n: int) -> torch.Tensor:
+    return CODER.decoder(payload[2:]).pop(torch.full((n,), payload[0] & 63, dtype=torch.int32))
 
 
 def test_qps_stay_in_range() -> None:
