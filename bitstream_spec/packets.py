@@ -56,7 +56,8 @@ class GopHeader:
 class Substream:
     """One entropy-coded payload of a frame.
 
-    `intact` is False if its CRC differs (StreamReader with strict=False).
+    `intact` is False if its CRC differs (StreamReader with strict=False); of the base layer and the quality
+    map, which have none, it is always True.
     """
 
     payload: bytes

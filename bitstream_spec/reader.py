@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from bitstream_spec import schema, sections
 from bitstream_spec.errors import CorruptStream, StreamError, TruncatedStream, UnsupportedStream
+from bitstream_spec.gop_search import MAX_UNIT_BYTES, find_gop
 from bitstream_spec.header import StreamHeader
 from bitstream_spec.limits import DEFAULT_LIMITS, Limits
 from bitstream_spec.packets import (
@@ -25,16 +25,6 @@ _CHUNK = 1 << 16
 """Most bytes asked for at once: a length that lies costs no more memory than this."""
 
 
-_GOP_MARKER = re.compile(
-    b"|".join(
-        re.escape(sections.build_unit_header(schema.GOP_UNIT, length))
-        for length in range(schema.MIN_GOP_LENGTH, schema.MAX_GOP_LENGTH + 1)
-    ),
-    re.DOTALL,
-)
-"""Any header of a GOP unit."""
-
-
 class StreamReader(Iterator[Item]):
     """Iterates over the GOP headers, frames and audio packets of one stream, in file order.
 
@@ -47,6 +37,10 @@ class StreamReader(Iterator[Item]):
     in a unit header, iteration is over until resync() or seek(). A stream without a trailer raises
     TruncatedStream after its last whole unit, or just ends there with `allow_unfinished`. A damaged upper
     layer raises, too, unless `strict` is False: then it is delivered with `intact` False.
+
+    Whether a frame's base layer is whole shows only in decoding. If its length was damaged, what follows is
+    read wrongly, frames that are none among it, until a fault is met or a whole GOP unit inside of a frame:
+    the next call, or resync(), goes on with the next whole GOP, whose frame numbers and times count again.
     """
 
     def __init__(
@@ -64,8 +58,10 @@ class StreamReader(Iterator[Item]):
         self._strict = strict
         self._start = file.tell() if file.seekable() else 0
         self._position = 0
-        self._ahead = b""
-        """Bytes from `_position` on that were read from the file already."""
+        self._ahead: list[memoryview] = []
+        """Bytes from `_position` on that were read from the file already, the next ones last."""
+        self._unsure = b""
+        """The last bytes before `_position`, if no CRC-32 covers them: a GOP unit may begin there."""
         self.header: StreamHeader = self._read_header()
         self._first_unit = self._position
         self.trailer: Trailer | None = None
@@ -74,6 +70,8 @@ class StreamReader(Iterator[Item]):
         self._ended = False
         self._n_gops: int | None = 0
         self._gop: GopHeader | None = None
+        self._gop_frame = -1
+        """First frame of the last GOP whose header was whole; later ones have later frames."""
         self._awaits_keyframe = True
         self._last_pts: int | None = None
 
@@ -118,47 +116,32 @@ class StreamReader(Iterator[Item]):
         """
         if not self._ended or self.trailer is not None:
             return not self._ended
-        data, place = b"", 0
-        while True:
-            found = _GOP_MARKER.search(data, place)
-            place = found.start() if found else max(place, len(data) - schema.MIN_UNIT_HEADER_LENGTH + 1)
-            length = data[place + 1] if found else 0
-            start = place + schema.MIN_UNIT_HEADER_LENGTH
-            if found and start + length <= len(data):
-                if self._goes_on_with(data[start : start + length]):
-                    self._unread(data[place:])
-                    return True
-                place += 1
-            else:
-                more = self._read(_CHUNK)
-                if not more and not found:
-                    return False
-                if not more:
-                    place += 1  # a mark too near the end
-                data, place = data[place:] + more, 0
+        seen = b""
+        while part := self._read(_CHUNK):
+            seen = seen[1 - MAX_UNIT_BYTES :] + part
+            if self._finds_gop(seen):
+                return True
+        return False
 
     def seek(self, point: SeekPoint) -> None:
         """Go on with the GOP header that `point` names; raise CorruptStream if it does not stand there."""
         offset = point.byte_offset
         where = f"GOP at byte {offset}"
-        if not self._first_unit <= offset <= self._size() - schema.MIN_UNIT_HEADER_LENGTH:
+        if not self._first_unit <= offset <= self._size() - schema.MIN_UNIT_LENGTH:
             raise CorruptStream(f"{where}: the seek index points outside the stream")
         self._move_to(offset)
-        kind, length = self._unit_header(where)
+        _, kind, length = self._unit_header(where)
         if kind != schema.GOP_UNIT:
             raise CorruptStream(f"{where}: the seek index names it, but it is not there")
-        gop = sections.parse_gop(self._body(kind, length, where), where)
+        gop = sections.parse_gop(self._body(length, where), where)
         if (gop.first_frame_index, gop.first_pts) != (point.first_frame_index, point.pts):
             raise CorruptStream(
                 f"{where}: begins with frame {gop.first_frame_index}, not as the seek index says"
             )
         self._move_to(offset)
-        self._ended = self.finished = False
+        self.finished = False
         self.trailer = None
-        self.n_frames = gop.first_frame_index
-        self._n_gops = None
-        self._gop = None
-        self._last_pts = None
+        self._expect(gop)
 
     def _read_header(self) -> StreamHeader:
         preamble = self._read(schema.PREAMBLE_LENGTH)
@@ -179,8 +162,9 @@ class StreamReader(Iterator[Item]):
         where = f"unit at byte {self._position}"
         self._ended = True  # until the unit header proved sound: nothing can be found behind a damaged one
         try:
-            kind, length = self._unit_header(where)
-            body = self._body(kind, length, where)
+            head, kind, length = self._unit_header(where)
+            is_frame = kind & schema.FRAME_UNIT
+            body = self._frame_body(head, length) if is_frame else self._sealed_body(length, where)
         except TruncatedStream:
             if self._allow_unfinished:
                 return None
@@ -189,10 +173,10 @@ class StreamReader(Iterator[Item]):
                 "it was cut or never finished"
             ) from None
         self._ended = False
-        if kind & schema.FRAME_UNIT:
-            return self._frame(kind, body)
+        if is_frame:
+            return self._frame(head, body)
         if kind == schema.GOP_UNIT:
-            return self._gop_header(body, where)
+            return self._gop_header(head, body, where)
         if kind == schema.AUDIO_UNIT:
             return self._audio(body, where)
         if kind == schema.TRAILER_UNIT:
@@ -203,7 +187,7 @@ class StreamReader(Iterator[Item]):
         schema.unseal(body, where)
         return None
 
-    def _frame(self, kind: int, body: bytes) -> FramePacket:
+    def _frame(self, head: bytes, body: bytes) -> FramePacket:
         index = self.n_frames
         where = f"frame {index}"
         self.n_frames += 1  # damaged or not, it stands in the stream
@@ -215,7 +199,7 @@ class StreamReader(Iterator[Item]):
             raise CorruptStream(f"{where}: no whole GOP header and I frame before it")
         expected_pts = gop.expected_pts(index - gop.first_frame_index, self.header)
         n_layers = len(self.header.layers)
-        packet = sections.parse_frame(kind, body, where, n_layers, expected_pts, gop.frame_duration)
+        packet = sections.parse_frame(head, body, where, n_layers, expected_pts, gop.frame_duration)
         is_keyframe = packet.frame_type is FrameType.I
         if is_keyframe != self._awaits_keyframe:
             raise CorruptStream(
@@ -234,27 +218,27 @@ class StreamReader(Iterator[Item]):
         self._last_pts = packet.pts
         return packet
 
-    def _gop_header(self, body: bytes, where: str) -> GopHeader:
-        self._check_gop_has_frame(where)
-        index, self._n_gops = self._n_gops, None
-        self._gop = None
+    def _gop_header(self, head: bytes, body: bytes, where: str) -> GopHeader:
+        before, index = self._gop, self._n_gops
+        self._gop = self._n_gops = None
         gop = sections.parse_gop(body, where)
-        if gop.first_frame_index != self.n_frames:
-            raise CorruptStream(
-                f"{where}: GOP of frame {gop.first_frame_index}, expected frame {self.n_frames}"
-            )
-        if index is not None and gop.index != index:
-            raise CorruptStream(f"{where}: GOP {gop.index}, expected GOP {index}")
+        fault = None
+        if before is not None and self._awaits_keyframe:
+            fault = f"GOP {before.index} before it has no frame"
+        elif gop.first_frame_index != self.n_frames:
+            fault = f"GOP of frame {gop.first_frame_index}, expected frame {self.n_frames}"
+        elif index is not None and gop.index != index:
+            fault = f"GOP {gop.index}, expected GOP {index}"
+        if fault is not None:
+            if gop.first_frame_index > self._gop_frame:  # it is whole; at fault is what was before it
+                self._unread(head + body)
+                self._expect(gop)
+            raise CorruptStream(f"{where}: {fault}")
         self._n_gops = gop.index + 1
         self._gop = gop
+        self._gop_frame = gop.first_frame_index
         self._awaits_keyframe = True
         return gop
-
-    def _check_gop_has_frame(self, where: str) -> None:
-        gop = self._gop
-        if gop is not None and self._awaits_keyframe:
-            self._gop = None
-            raise CorruptStream(f"{where}: GOP {gop.index} before it has no frame")
 
     def _audio(self, body: bytes, where: str) -> AudioPacket:
         packet = sections.parse_audio(body, where)
@@ -262,24 +246,31 @@ class StreamReader(Iterator[Item]):
             raise CorruptStream(f"{where}: audio of track {packet.track}, which the header does not have")
         return packet
 
-    def _goes_on_with(self, body: bytes) -> bool:
-        """Whether this is the body of a GOP unit that may follow what was read; if so, expect its frames."""
-        try:
-            gop = sections.parse_gop(body, "GOP")
-        except StreamError:
+    def _finds_gop(self, seen: bytes) -> bool:
+        """Whether `seen`, which was read last, holds a GOP unit that may follow; if so, go on with it."""
+        found = find_gop(seen, self._gop_frame)
+        if found is None:
             return False
-        if gop.first_frame_index < self.n_frames:
-            return False
+        place, gop = found
+        self._unread(seen[place:])
+        self._expect(gop)
+        return True
+
+    def _expect(self, gop: GopHeader) -> None:
+        """Go on with this GOP, whose unit is read next, whatever was before it."""
         self._ended = False
+        self._unsure = b""
         self.n_frames = gop.first_frame_index
         self._n_gops = None
         self._gop = None
-        return True
+        self._gop_frame = gop.first_frame_index - 1
+        self._last_pts = None
 
     def _end(self, body: bytes) -> None:
         self._ended = True
         self.trailer = trailer = self._trailer(body)
-        self._check_gop_has_frame("trailer")
+        if self._gop is not None and self._awaits_keyframe:
+            raise CorruptStream(f"trailer: GOP {self._gop.index} before it has no frame")
         if trailer.n_frames != self.n_frames:
             raise CorruptStream(f"trailer says {trailer.n_frames} frames, the stream has {self.n_frames}")
         if self._read(1):
@@ -293,10 +284,10 @@ class StreamReader(Iterator[Item]):
         if tail[4:8] != schema.TAIL_MAGIC or unit_length > size:
             raise TruncatedStream("no trailer at the end of the stream")
         self._move_to(size - unit_length)
-        kind, length = self._unit_header("trailer")
+        _, kind, length = self._unit_header("trailer")
         if kind != schema.TRAILER_UNIT or self._position + length != size:
             raise CorruptStream("trailer: its tail does not point to it")
-        return self._trailer(self._body(kind, length, "trailer"))
+        return self._trailer(self._body(length, "trailer"))
 
     def _trailer(self, body: bytes) -> Trailer:
         trailer = sections.parse_trailer(body, "trailer")
@@ -310,37 +301,77 @@ class StreamReader(Iterator[Item]):
             where = f"unit at byte {offset}"
             self._move_to(offset)
             try:
-                kind, length = self._unit_header(where)
-            except TruncatedStream:
+                _, kind, length = self._unit_header(where)
+                end = self._position + length
+                if kind == schema.TRAILER_UNIT or end > size:
+                    break
+                if kind == schema.GOP_UNIT:
+                    gop = sections.parse_gop(self._body(length, where), where)
+                    points.append(SeekPoint(gop.first_frame_index, gop.first_pts, offset))
+            except StreamError:
                 break
-            end = self._position + length
-            if kind == schema.TRAILER_UNIT or end > size:
-                break
-            if kind == schema.GOP_UNIT:
-                gop = sections.parse_gop(self._body(kind, length, where), where)
-                points.append(SeekPoint(gop.first_frame_index, gop.first_pts, offset))
             offset = end
         return tuple(points)
 
-    def _unit_header(self, where: str) -> tuple[int, int]:
+    def _unit_header(self, where: str) -> tuple[bytes, int, int]:
+        """Read a unit header; returns its bytes, kind, and length of the body, which is within the limits."""
         head = self._read(2)
         while len(head) > 1 and head[-1] & 0x80 and len(head) <= schema.MAX_LENGTH_BYTES:
             more = self._read(1)
             if not more:
                 break
             head += more
-        check = self._read(1)
-        if not check:
+        if len(head) < 2 or (head[-1] & 0x80 and len(head) <= schema.MAX_LENGTH_BYTES):
             raise TruncatedStream(f"{where}: the stream ends within its header")
         try:
-            return sections.parse_unit_header(head + check, where)
+            kind, length = sections.parse_unit_header(head, where)
+            if schema.has_check(kind, length):
+                check = self._read(1)
+                if not check:
+                    raise TruncatedStream(f"{where}: the stream ends within its header")
+                is_right = schema.seal_header(head) == head + check
+                head += check
+                if not is_right:
+                    raise CorruptStream(f"{where}: checksum of its header differs, the bytes were damaged")
+            name = "max_audio_packet_bytes" if kind == schema.AUDIO_UNIT else "max_unit_bytes"
+            self._limits.check(name, length, f"{where}: length")
         except StreamError:
-            self._unread((head + check)[1:])  # resync() may find something in it
+            self._unread(self._unsure + head)  # resync() may find something in it
+            self._unsure = b""
             raise
+        return head, kind, length
 
-    def _body(self, kind: int, length: int, where: str) -> bytes:
-        name = "max_audio_packet_bytes" if kind == schema.AUDIO_UNIT else "max_unit_bytes"
-        self._limits.check(name, length, f"{where}: length")
+    def _frame_body(self, head: bytes, length: int) -> bytes:
+        """Read the body of a frame; where a GOP unit is found in it, go on there and raise CorruptStream."""
+        where = f"frame {self.n_frames}"
+        parts = []
+        seen, part = self._unsure, head
+        while True:
+            seen = seen[1 - MAX_UNIT_BYTES :] + part
+            if self._finds_gop(seen):
+                raise CorruptStream(f"{where}: damaged, a GOP begins within it")
+            if not length:
+                break
+            part = self._read(min(length, _CHUNK))
+            if not part:
+                raise TruncatedStream("the stream ends within a frame")
+            parts.append(part)
+            length -= len(part)
+        self._unsure = seen[1 - MAX_UNIT_BYTES :]
+        return b"".join(parts)
+
+    def _sealed_body(self, length: int, where: str) -> bytes:
+        """Read the body of another unit; if its CRC-32 is not right, look for a GOP unit in a short one."""
+        body = self._read(length)
+        is_whole = len(body) == length and schema.is_sealed(body)
+        self._unsure = b"" if is_whole else body[1 - MAX_UNIT_BYTES :]
+        if not is_whole and len(body) <= _CHUNK and self._finds_gop(body):
+            raise CorruptStream(f"{where}: damaged, a GOP begins within it")
+        if len(body) < length:
+            raise TruncatedStream(f"{where}: the stream ends within it")
+        return body
+
+    def _body(self, length: int, where: str) -> bytes:
         body = self._read(length)
         if len(body) < length:
             raise TruncatedStream(f"{where}: the stream ends within it")
@@ -353,19 +384,24 @@ class StreamReader(Iterator[Item]):
     def _move_to(self, position: int) -> None:
         self._file.seek(self._start + position)
         self._position = position
-        self._ahead = b""
+        self._ahead = []
+        self._unsure = b""
 
     def _unread(self, data: bytes) -> None:
         """Let `data`, which was read last, be read again."""
-        self._ahead = data + self._ahead
+        self._ahead.append(memoryview(data))
         self._position -= len(data)
 
     def _read(self, size: int) -> bytes:
         """Read `size` bytes, or all that are left."""
-        chunks = []
+        chunks: list[bytes | memoryview] = []
         while size:
+            chunk: bytes | memoryview
             if self._ahead:
-                chunk, self._ahead = self._ahead[:size], self._ahead[size:]
+                chunk = self._ahead.pop()
+                if len(chunk) > size:
+                    self._ahead.append(chunk[size:])
+                    chunk = chunk[:size]
             else:
                 chunk = self._file.read(min(size, _CHUNK))
             if not chunk:
@@ -373,4 +409,4 @@ class StreamReader(Iterator[Item]):
             chunks.append(chunk)
             size -= len(chunk)
             self._position += len(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return b"".join(chunks)

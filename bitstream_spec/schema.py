@@ -1,4 +1,4 @@
-"""The bytes of each structure as construct declarations, the mirror of FORMAT.md, version 6.
+"""The bytes of each structure as construct declarations, the mirror of FORMAT.md, version 7.
 
 Only sizes and order are said here; `header` and `packets` check values, `sections` joins the two. All
 numbers are little-endian. Use `parse`, never a declaration's own parse(): construct
@@ -51,8 +51,8 @@ from bitstream_spec.errors import CorruptStream, StreamError
 
 T = TypeVar("T")
 
-FORMAT_VERSION: Final = 6
-FIRST_FORMAT_VERSION: Final = 6
+FORMAT_VERSION: Final = 7
+FIRST_FORMAT_VERSION: Final = 7
 MAGIC: Final = b"\x89NVC\r\n\x1a\n"
 TAIL_MAGIC: Final = b"NVCE"
 NO_TIME: Final = -(2**63)
@@ -138,6 +138,7 @@ STREAM_HEADER = Struct(
 )
 
 UNIT_HEADER = Struct("kind" / Int8ul, "length" / VarInt)
+"""Without its check, which `has_check` tells of."""
 
 GOP = Struct(
     "index" / VarInt,
@@ -195,7 +196,8 @@ MIN_GOP_LENGTH: Final = 1 + 1 + 1 + 1 + 1 + CRC_LENGTH
 MAX_GOP_LENGTH: Final = 5 + 5 + 9 + 5 + 1 + CRC_LENGTH
 """What writers use: variable-length integers of 32 bits, and of 63 bits with the sign."""
 PREAMBLE_LENGTH: Final = int(PREAMBLE.sizeof())
-MIN_UNIT_HEADER_LENGTH: Final = 3
+MIN_UNIT_LENGTH: Final = 3
+"""Bytes of the shortest unit: a header with a check, or that of a frame and one byte more."""
 MAX_UNIT_LENGTH: Final = 2**28 - 1
 MAX_LENGTH_BYTES: Final = 4
 """Most bytes of the variable-length integer that is a unit's length."""
@@ -229,10 +231,19 @@ def unseal(data: bytes, where: str) -> bytes:
     """Check and remove the CRC-32 at the end of `data`; raise CorruptStream if it differs."""
     if len(data) < CRC_LENGTH:
         raise CorruptStream(f"{where}: {len(data)} bytes leave no room for a checksum")
-    content = data[:-CRC_LENGTH]
-    if zlib.crc32(content) != int.from_bytes(data[-CRC_LENGTH:], "little"):
+    if not is_sealed(data):
         raise CorruptStream(f"{where}: checksum differs, the bytes were damaged")
-    return content
+    return data[:-CRC_LENGTH]
+
+
+def is_sealed(data: bytes) -> bool:
+    """Whether `data` ends with the CRC-32 of what is before it."""
+    return zlib.crc32(data[:-CRC_LENGTH]) == int.from_bytes(data[-CRC_LENGTH:], "little")
+
+
+def has_check(kind: int, length: int) -> bool:
+    """Whether a check follows kind and length of a unit; a frame is checked by what its body holds."""
+    return not (kind & FRAME_UNIT and length)
 
 
 def seal_header(data: bytes) -> bytes:
@@ -241,7 +252,7 @@ def seal_header(data: bytes) -> bytes:
 
 
 def seal_short(data: bytes) -> bytes:
-    """Append a CRC-16: of what stands in every frame, where four bytes would be felt."""
+    """Append a CRC-16: of what stands in many frames, where four bytes would be felt."""
     return data + binascii.crc_hqx(data, 0xFFFF).to_bytes(SHORT_CRC_LENGTH, "little")
 
 

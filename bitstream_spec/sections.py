@@ -148,18 +148,17 @@ def build_unit_header(kind: int, length: int) -> bytes:
     """Build the header of a unit with a body of `length` bytes."""
     if length > schema.MAX_UNIT_LENGTH:
         raise ValueError(f"invalid unit length {length} (expected up to {schema.MAX_UNIT_LENGTH})")
-    return schema.seal_header(schema.build(schema.UNIT_HEADER, {"kind": kind, "length": length}))
+    header = schema.build(schema.UNIT_HEADER, {"kind": kind, "length": length})
+    return schema.seal_header(header) if schema.has_check(kind, length) else header
 
 
 def parse_unit_header(data: bytes, where: str) -> tuple[int, int]:
-    """Return kind and body length, unbounded as yet."""
+    """Return kind and body length of a unit header without its check, unbounded as yet."""
 
     def convert(fields: Any) -> tuple[int, int]:
         return int(fields.kind), int(fields.length)
 
-    if schema.seal_header(data[:-1]) != data:
-        raise CorruptStream(f"{where}: checksum of its header differs, the bytes were damaged")
-    return schema.parse(schema.UNIT_HEADER, data[:-1], where, convert)
+    return schema.parse(schema.UNIT_HEADER, data, where, convert)
 
 
 def build_gop(gop: GopHeader) -> bytes:
@@ -180,8 +179,8 @@ def parse_gop(body: bytes, where: str) -> GopHeader:
 
 def build_frame(
     packet: FramePacket, n_layers: int, expected_pts: int, expected_duration: int
-) -> tuple[int, bytes]:
-    """Build kind and body of a frame unit; `n_layers` is the stream's.
+) -> tuple[bytes, bytes]:
+    """Build unit header and body of a frame unit; `n_layers` is the stream's.
 
     A frame that is when and as long as expected does not say so, nor one that has all layers.
     """
@@ -205,61 +204,74 @@ def build_frame(
     header = schema.build(schema.FRAME_HEADER, fields, n_layers=n_layers, has_extras=has_extras)
     quality_map = packet.quality_map.payload if packet.quality_map else b""
     base, *upper = (part.payload for part in packet.layers)
-    return kind, b"".join(map(schema.seal_short, (header + quality_map + base, *upper)))
+    payloads = quality_map + base + b"".join(map(schema.seal_short, upper))
+    if has_extras:
+        unit_header = build_unit_header(kind, len(header) + schema.SHORT_CRC_LENGTH + len(payloads))
+        return unit_header, schema.seal_short(unit_header + header)[len(unit_header) :] + payloads
+    body = header + payloads
+    if body == _repetition(n_layers):
+        body = b""
+    return build_unit_header(kind, len(body)), body
+
+
+def _repetition(n_layers: int) -> bytes:
+    """The body of a frame without extras whose payloads are all empty, if it were not left out."""
+    return bytes(n_layers - 1) + schema.seal_short(b"") * (n_layers - 1)
 
 
 def frame_unit_bytes(packet: FramePacket) -> int:
     """How many bytes a frame that comes on time takes in a stream, with the GOP unit that it may begin."""
-    n_bytes = len(build_unit(*build_frame(packet, len(packet.layers), packet.pts, packet.duration)))
+    n_bytes = sum(map(len, build_frame(packet, len(packet.layers), packet.pts, packet.duration)))
     if packet.frame_type is FrameType.I:
         n_bytes += len(build_unit(schema.GOP_UNIT, build_gop(GopHeader(0, 0, packet.pts, packet.duration))))
     return n_bytes
 
 
 def parse_frame(
-    kind: int, body: bytes, where: str, n_layers: int, expected_pts: int, expected_duration: int
+    unit_header: bytes, body: bytes, where: str, n_layers: int, expected_pts: int, expected_duration: int
 ) -> FramePacket:
-    """Parse kind and body of a frame unit; `n_layers` is the stream's.
+    """Parse unit header and body of a frame unit; `n_layers` is the stream's.
 
-    Layers above the base whose payload is damaged are returned as not intact.
+    Layers above the base whose payload is damaged are returned as not intact. Damage to the base layer or the
+    quality map, to the qp or, without extras, to any length may go unnoticed until the frame is decoded.
     """
+    kind = unit_header[0]
+    has_extras = int(kind & schema.HAS_EXTRAS != 0)
+    if not body and not has_extras:
+        body = _repetition(n_layers)
 
     def convert(fields: Any) -> FramePacket:
-        extras = fields.extras
-        n_crc_bytes = schema.SHORT_CRC_LENGTH * (1 + extras.n_upper_layers)
-        rest = len(body) - fields.size - sum(fields.lengths) - n_crc_bytes
+        extras, start = fields.extras, fields.size
+        if has_extras:
+            start += schema.SHORT_CRC_LENGTH
+            if not schema.is_sealed_short(unit_header + body[:start]):
+                raise CorruptStream(f"{where}: checksum of its header differs, the bytes were damaged")
+        if extras.reserved:
+            raise UnsupportedStream(f"{where}: a reserved bit is set; a newer nvc may read this stream")
+        rest = len(body) - start - sum(fields.lengths) - schema.SHORT_CRC_LENGTH * extras.n_upper_layers
         if rest < 0:
             raise CorruptStream(
                 f"{where}: header and substreams are longer than the unit of {len(body)} bytes"
             )
-        lengths = [*fields.lengths, rest]
-        base_end = fields.size + sum(lengths[: 1 + extras.has_quality_map])
-        if not schema.is_sealed_short(body[: base_end + schema.SHORT_CRC_LENGTH]):
-            raise CorruptStream(f"{where}: checksum differs, the bytes were damaged")
-        if extras.reserved:
-            raise UnsupportedStream(f"{where}: a reserved bit is set; a newer nvc may read this stream")
-        quality_map = None
-        if extras.has_quality_map:
-            quality_map = Substream(body[fields.size : fields.size + lengths.pop(0)])
-        layers = [Substream(body[base_end - lengths[0] : base_end])]
-        start = base_end + schema.SHORT_CRC_LENGTH
-        for length in lengths[1:]:
-            end = start + length + schema.SHORT_CRC_LENGTH
-            is_intact = schema.is_sealed_short(body[start:end])
-            layers.append(Substream(body[start : start + length], is_intact))
+        substreams = []
+        n_unsealed = 1 + extras.has_quality_map
+        for place, length in enumerate((*fields.lengths, rest)):
+            end = start + length + (schema.SHORT_CRC_LENGTH if place >= n_unsealed else 0)
+            is_intact = place < n_unsealed or schema.is_sealed_short(body[start:end])
+            substreams.append(Substream(body[start : start + length], is_intact))
             start = end
-        check_range("number of layers in the frame", len(layers), 1, n_layers)
+        quality_map = substreams.pop(0) if extras.has_quality_map else None
+        check_range("number of layers in the frame", len(substreams), 1, n_layers)
         return FramePacket(
             frame_type=FrameType.I if extras.is_keyframe else FrameType.P,
             pts=expected_pts + (fields.delay if extras.has_delay else 0),
             duration=fields.duration if extras.has_duration else expected_duration,
             qp=kind & schema.QP_MASK,
-            layers=tuple(layers),
+            layers=tuple(substreams),
             quality_map=quality_map,
         )
 
     head = body[: schema.MAX_FRAME_HEADER_LENGTH]
-    has_extras = int(kind & schema.HAS_EXTRAS != 0)
     return schema.parse(schema.FRAME_HEADER, head, where, convert, n_layers=n_layers, has_extras=has_extras)
 
 

@@ -70,7 +70,7 @@ class StreamWriter:
             # The index may be sparse: keep every second entry, so that memory and trailer stay bounded.
             self._seek_index = self._seek_index[::2]
             self._seek_step *= 2
-        self._write_unit(schema.GOP_UNIT, sections.build_gop(gop))
+        self._write_sealed(schema.GOP_UNIT, sections.build_gop(gop))
         self._gop = gop
         self._n_gops += 1
         self._awaits_keyframe = True
@@ -94,7 +94,8 @@ class StreamWriter:
         if not all(part.intact for part in packet.substreams):
             raise ValueError("a damaged layer cannot be written again; drop it")
         expected_pts = self._gop.expected_pts(self.n_frames - self._gop.first_frame_index, self.header)
-        self._write_unit(*sections.build_frame(packet, n_layers, expected_pts, self._gop.frame_duration))
+        unit_header, body = sections.build_frame(packet, n_layers, expected_pts, self._gop.frame_duration)
+        self._write_unit(unit_header, body)
         if not self.n_frames:
             self._first_pts = packet.pts
         self._last_pts = packet.pts
@@ -108,7 +109,7 @@ class StreamWriter:
             raise ValueError(f"invalid track {packet.track} (the header has {len(self.header.audio_tracks)})")
         body = sections.build_audio(packet)
         self._limits.check("max_audio_packet_bytes", len(body), "audio packet length")
-        self._write_unit(schema.AUDIO_UNIT, body)
+        self._write_sealed(schema.AUDIO_UNIT, body)
 
     def close(self) -> None:
         """Write the trailer. A second call does nothing."""
@@ -117,7 +118,7 @@ class StreamWriter:
         if self._gop is not None and self._awaits_keyframe:
             raise ValueError("the last GOP has no frame")
         trailer = Trailer(self.n_frames, self._end_pts - self._first_pts, tuple(self._seek_index))
-        self._write_unit(schema.TRAILER_UNIT, sections.build_trailer(trailer))
+        self._write_sealed(schema.TRAILER_UNIT, sections.build_trailer(trailer))
         self._closed = True
 
     def __enter__(self) -> StreamWriter:
@@ -129,11 +130,14 @@ class StreamWriter:
         if kind is None:
             self.close()
 
-    def _write_unit(self, kind: int, body: bytes) -> None:
+    def _write_sealed(self, kind: int, body: bytes) -> None:
+        self._write_unit(sections.build_unit_header(kind, len(body)), body)
+
+    def _write_unit(self, unit_header: bytes, body: bytes) -> None:
         if self._closed:
             raise ValueError("the stream is closed")
         self._limits.check("max_unit_bytes", len(body), "unit length")
-        self._write(sections.build_unit(kind, body))
+        self._write(unit_header + body)
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)

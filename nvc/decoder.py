@@ -25,7 +25,7 @@ class Decoder:
         verify: bool = True,
         n_layers: int | None = None,
     ) -> None:
-        """With `verify` every frame's checksums are compared; without, a difference goes unnoticed.
+        """With `verify` every frame's checksums are compared; without, damage to a base layer goes unnoticed.
 
         n_layers: decode no more than so many, from the base up.
         """
@@ -47,7 +47,7 @@ class Decoder:
         frames those that the frame before lacked, are left out.
         `index` is the frame's number in the whole stream, for messages; by default one more than the last.
         Raises CorruptStream where payloads do not fit the frame, DecodeError where the decoded planes differ
-        from the encoder's. After that only a keyframe can be decoded.
+        from the encoder's; damage shows as either. After that only a keyframe can be decoded.
         """
         self._index = self._index + 1 if index is None else index
         try:

@@ -4,7 +4,7 @@ NvcError
     MediaError          a video, picture or sound file cannot be read or written
     ConfigError         a setting is outside its range
     ModelError          the weights a stream or command names are missing or damaged
-    DecodeError         a decoded frame differs from what the encoder had
+    DecodeError         a frame is damaged, or decodes to something else than the encoder had
     WorkerError         a worker process died
 bitstream_spec.StreamError is the other family: the .nvc file itself is at fault.
 """
@@ -29,7 +29,7 @@ class ModelError(NvcError):
 
 
 class DecodeError(NvcError):
-    """A decoded frame differs from the encoder's reconstruction."""
+    """A decoded frame differs from the encoder's reconstruction: it was damaged, or arithmetic differs."""
 
 
 class WorkerError(NvcError):

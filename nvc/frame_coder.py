@@ -134,7 +134,7 @@ class FrameCoder:
         """Decode a frame; returns it by each layer that the packet has, in a P frame if the last had it, too.
 
         Raises CorruptStream where a payload ends early and, with `verify`, DecodeError where a payload was
-        made for other planes than these.
+        made for other planes than these: only so does damage to a base layer show.
         """
         n_layers = len(packet.layers)
         if packet.frame_type is FrameType.P and self.state is not None:
@@ -151,7 +151,7 @@ class FrameCoder:
         for layer, (port, frame) in enumerate(zip(ports, frames, strict=True)):
             if verify and not port.source.fits(frame.checksum()):
                 what = f", layer {layer}," if len(self.layers) > 1 else ""
-                raise DecodeError(f"{what} differs from the encoder's: its checksum is not the payload's")
+                raise DecodeError(f"{what} is damaged, or decodes to something else than its encoder had")
         return frames
 
     def _decoder_port(self, packet: FramePacket, index: int) -> DecoderPort:

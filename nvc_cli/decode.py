@@ -31,7 +31,12 @@ from nvc_cli.report import Reporter
     help="Quality of the H.264 in MP4; lower is better.",
 )
 @click.option("--layers", type=options.LAYERS, help="Leave out the layers above so many.")
-@click.option("--verify/--no-verify", default=True, show_default=True, help="Compare frame checksums.")
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Compare frame checksums; without, damage to a frame mostly goes unnoticed, too.",
+)
 @click.option(
     "--conceal", is_flag=True, help="Go on behind damage; repeat the last frame where some are lost."
 )

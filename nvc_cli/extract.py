@@ -33,7 +33,8 @@ def extract(
 ) -> None:
     """Make the stream OUTPUT of the lower layers of the stream INPUT.
 
-    Nothing is decoded: what belongs to the upper layers is left out.
+    Nothing is decoded: what belongs to the upper layers is left out. Damage to the base layer, which shows
+    only in decoding, is passed on.
     """
     options.refuse_two_outputs(OUTPUT=output == "-", json=as_json)
     import nvc

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @options.limit_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def info(input: str | None, models: bool, limits: Limits, as_json: bool) -> None:
-    """Show what the stream INPUT holds, or which networks are installed."""
+    """Show what the stream INPUT holds, or which networks are installed.
+
+    Nothing is decoded: most damage to frames is found by `nvc verify` alone.
+    """
     if models == (input is not None):
         raise click.UsageError("Give either INPUT or --models.")
     from nvc_cli import tables

@@ -121,7 +121,8 @@ class RansDecoder:
     def fits(self, checksum: int) -> bool:
         """Whether the payload was encoded with this checksum, now that all its symbols were taken.
 
-        Seldom true of a payload that was damaged or read with other table rows than the encoder's.
+        Seldom true of a payload that was damaged, cut, continued, or read with other table rows than the
+        encoder's.
         """
         return self._reader(0).is_at(first_state(checksum))
 
@@ -151,7 +152,7 @@ class SymbolReader(Protocol):
     def pop_coded(self, rows: Rows) -> Rows: ...
 
     def is_at(self, state: int) -> bool:
-        """Whether this is the coder's state; nothing can be decoded afterwards."""
+        """Whether this is the coder's state and zeros follow; nothing can be decoded afterwards."""
         ...
 
 
@@ -172,7 +173,8 @@ class ListReader:
         return symbols
 
     def is_at(self, state: int) -> bool:
-        """The extension does not show its state: it is read as symbols."""
+        """The extension does not show its state: it is read as symbols, for which some words behind it are
+        taken, too."""
         found = self._state.decode_stream([0] * _READS, [_READ_CDF], [len(_READ_CDF)], [0])
         return bool(found == _read_state(state))
 

@@ -50,6 +50,7 @@ def decode(
     processes of one thread each unless `threads` says otherwise; the frames are the same. `follow_s` waits
     for a file that is still being written until it has not grown for so many seconds.
 
+    Without `verify` damage to a frame's base layer goes unnoticed until it leads to what no stream holds.
     If the stream is damaged, cut short or over the `limits`, the output holds the frames before that place
     and the summary says so in `fault`; with `conceal` it goes on with the next whole GOP, and the last frame
     before a gap is repeated in it. Without any whole frame the error is raised.

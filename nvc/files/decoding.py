@@ -159,6 +159,10 @@ class Losses:
         self._next_index = index + (after is not None)
         self._before = after or self._before
 
+    def is_late(self, frame: Frame) -> bool:
+        """Whether its time is not after the last one's, which can be where damage is not looked for."""
+        return self._before is not None and frame.pts <= self._before.pts
+
     def _times(self, n_lost: int, after: Frame | None) -> range | list[int]:
         """When the lost frames are shown, as far as the frames around tell: pts that increase."""
         before = self._before
@@ -237,6 +241,8 @@ class Decoding:
 
     def _show(self, item: WantedFrame, decoded: Decoded) -> Iterator[Frame]:
         frame = replace(decoded.frame, pts=item.pts)
+        if self._losses.is_late(frame):
+            return
         for filler in self._losses.bridge(item.index, frame):
             if self._fills:
                 yield filler

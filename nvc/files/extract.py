@@ -36,8 +36,9 @@ def extract(
     """Copy the stream `input`, "-" is standard input, to `output` without the layers above so many.
 
     The result decodes to what `decode` with the same `layers` makes of the input; sound and all else are
-    kept. Raises StreamError, and leaves no output, where what is kept is damaged; ConfigError if the input
-    has fewer layers, MediaError if a file cannot be read or written.
+    kept. Raises StreamError, and leaves no output, where what is kept is damaged, but for damage to base
+    layers: that shows in decoding alone and is passed on. Raises ConfigError if the input has fewer layers,
+    MediaError if a file cannot be read or written.
     """
     check_target(output, input, overwrite=overwrite)
     with contextlib.ExitStack() as stack:

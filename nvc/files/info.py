@@ -27,8 +27,9 @@ CUT_SHORT = "cut short or never finished: the end is missing"
 def read_info(input: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> StreamInfo:
     """Read through the stream `input`, "-" is standard input, and count what is in it.
 
-    A stream that is damaged or cut short is counted up to there, see `fault`. Raises StreamError if not even
-    its header can be used or it is over the `limits`, MediaError if the file cannot be read.
+    A stream that is cut short or seen to be damaged is counted up to there, see `fault`; damage to base
+    layers shows in decoding alone, see `verify`. Raises StreamError if not even its header can be used or it
+    is over the `limits`, MediaError if the file cannot be read.
     """
     with open_stream(input) as file:
         reader = file.reader(limits, allow_unfinished=True)

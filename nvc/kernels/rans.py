@@ -106,8 +106,9 @@ class ArrayReader:
         return self._pop(rows, 0)
 
     def is_at(self, state: int) -> bool:
-        """Whether this is the coder's state."""
-        return int(self._position[0]) == state
+        """Whether this is the coder's state, and nothing but zeros is left of the payload."""
+        state_now, at = map(int, self._position)
+        return state_now == state and not self._words[at:].any()
 
     def _pop(self, rows: Ints, skipped: int) -> Ints:
         out = np.empty(len(rows), np.int32)

@@ -7,6 +7,8 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
+
 import bitstream_spec
 from bitstream_spec import (
     AudioPacket,
@@ -40,7 +42,14 @@ def test_checksums_are_the_named_ones() -> None:
 def test_unit_header() -> None:
     data = sections.build_unit_header(2, 300)
     assert data[:3] == bytes.fromhex("02 ac 02")
-    assert sections.parse_unit_header(data, "unit") == (2, 300)
+    assert data == schema.seal_header(data[:3])
+    assert sections.parse_unit_header(data[:3], "unit") == (2, 300)
+
+
+def test_unit_header_of_a_frame_has_a_check_where_nothing_follows() -> None:
+    for kind in (0x40, 0x7F, 0xC5):
+        assert sections.build_unit_header(kind, 300) == bytes((kind, 0xAC, 0x02))
+        assert sections.build_unit_header(kind, 0) == schema.seal_header(bytes((kind, 0)))
 
 
 def test_stream_header_with_everything() -> None:
@@ -66,7 +75,7 @@ def test_stream_header_with_everything() -> None:
         c0 03 00 00  38 01 00 00  01 80 f7 02  03 75 6e 64  07 00 00 00  01 00 00 00 01
         01  01 61  02 00 c3 a9"""
     length = len(bytes.fromhex(body)) + 4
-    data = sealed("89 4e 56 43 0d 0a 1a 0a 06 00" + length.to_bytes(4, "little").hex() + body)
+    data = sealed("89 4e 56 43 0d 0a 1a 0a 07 00" + length.to_bytes(4, "little").hex() + body)
     assert sections.build_stream_header(header) == data
     assert sections.parse_stream_header(data) == header
 
@@ -81,24 +90,55 @@ def test_gop() -> None:
 def test_frame() -> None:
     layers = Substream(b"base"), Substream(b"upper")
     packet = FramePacket(FrameType.P, 1300, 200, 63, layers, Substream(b"map"))
-    header = bytes.fromhex("1d  d7 04  c8 01  03 04")
-    data = schema.seal_short(header + b"mapbase") + schema.seal_short(b"upper")
-    assert sections.build_frame(packet, 3, 1600, 100) == (0xFF, data)
-    assert sections.parse_frame(0xFF, data, "frame 0", 3, 1600, 100) == packet
+    head = bytes.fromhex("ff 17")
+    header = schema.seal_short(head + bytes.fromhex("1d  d7 04  c8 01  03 04"))[2:]
+    data = header + b"mapbase" + schema.seal_short(b"upper")
+    assert len(data) == 0x17
+    assert sections.build_frame(packet, 3, 1600, 100) == (head, data)
+    assert sections.parse_frame(head, data, "frame 0", 3, 1600, 100) == packet
 
 
 def test_keyframe() -> None:
     packet = FramePacket(FrameType.I, 1300, 100, 5, (Substream(b"base"),))
-    data = schema.seal_short(b"\x20base")
-    assert sections.build_frame(packet, 1, 1300, 100) == (0xC5, data)
-    assert sections.parse_frame(0xC5, data, "frame 0", 1, 1300, 100) == packet
+    head = b"\xc5\x07"
+    data = schema.seal_short(head + b"\x20")[2:] + b"base"
+    assert sections.build_frame(packet, 1, 1300, 100) == (head, data)
+    assert sections.parse_frame(head, data, "frame 0", 1, 1300, 100) == packet
 
 
 def test_frame_on_time() -> None:
     packet = FramePacket(FrameType.P, 1300, 100, 63, (Substream(b"base"),))
-    data = schema.seal_short(b"base")
-    assert sections.build_frame(packet, 1, 1300, 100) == (0x7F, data)
-    assert sections.parse_frame(0x7F, data, "frame 0", 1, 1300, 100) == packet
+    assert sections.build_frame(packet, 1, 1300, 100) == (b"\x7f\x04", b"base")
+    assert sections.parse_frame(b"\x7f\x04", b"base", "frame 0", 1, 1300, 100) == packet
+
+
+def test_frame_of_all_layers_on_time() -> None:
+    packet = FramePacket(FrameType.P, 1300, 100, 63, (Substream(b"base"), Substream(b"upper")))
+    data = b"\x04base" + schema.seal_short(b"upper")
+    assert sections.build_frame(packet, 2, 1300, 100) == (b"\x7f\x0c", data)
+    assert sections.parse_frame(b"\x7f\x0c", data, "frame 0", 2, 1300, 100) == packet
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 4])
+def test_repetition(n_layers: int) -> None:
+    packet = FramePacket(FrameType.P, 1300, 100, 63, (Substream(b""),) * n_layers)
+    head = schema.seal_header(b"\x7f\x00")
+    assert sections.build_frame(packet, n_layers, 1300, 100) == (head, b"")
+    assert sections.parse_frame(head, b"", "frame 0", n_layers, 1300, 100) == packet
+    assert sections.frame_unit_bytes(packet) == 3
+
+
+@pytest.mark.parametrize("payload", [b"base", b""])
+def test_upper_layers_dropped(payload: bytes) -> None:
+    """What dropping writes anew, and that payloads stay."""
+    packet = FramePacket(FrameType.P, 1300, 100, 63, (Substream(payload),) * 3).with_layers(2)
+    length = 4 + 2 * len(payload) + 2
+    head = bytes((0xFF, length))
+    header = schema.seal_short(head + bytes((0x01, len(payload))))[2:]
+    data = header + payload + schema.seal_short(payload)
+    assert len(data) == length
+    assert sections.build_frame(packet, 3, 1300, 100) == (head, data)
+    assert sections.parse_frame(head, data, "frame 0", 3, 1300, 100) == packet
 
 
 def test_expected_times_follow_the_frame_rate() -> None:
@@ -150,5 +190,5 @@ def test_longest_frame_header_fits_its_bound() -> None:
     layers = tuple(Substream(b"") for _ in range(4))
     packet = FramePacket(FrameType.I, 2**61, 2**32 - 1, 0, layers, Substream(b""))
     growth_per_length = 4  # a length of 2**32 takes five bytes, these take one
-    header_bytes = len(sections.build_frame(packet, 4, -(2**61), 0)[1]) - 4 * schema.SHORT_CRC_LENGTH
+    header_bytes = len(sections.build_frame(packet, 4, -(2**61), 0)[1]) - 3 * schema.SHORT_CRC_LENGTH
     assert header_bytes + 4 * growth_per_length <= schema.MAX_FRAME_HEADER_LENGTH

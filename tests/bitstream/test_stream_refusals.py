@@ -49,7 +49,7 @@ GOP = build_unit(schema.GOP_UNIT, build_gop(GopHeader(0, 0, -512, 512)))
 
 
 def frame_unit(packet: FramePacket, expected_pts: int = -512) -> bytes:
-    return build_unit(*build_frame(packet, 2, expected_pts, 512))
+    return b"".join(build_frame(packet, 2, expected_pts, 512))
 
 
 def patched_header(offset: int, new: bytes, header: StreamHeader | None = None) -> bytes:
@@ -75,12 +75,13 @@ def refused(kind: type[StreamError], message: str, data: bytes, limits: Limits |
         (CorruptStream, "not an nvc stream", b"x"),
         (
             UnsupportedStream,
-            "format version 7, this nvc reads up to 6; upgrade",
-            schema.MAGIC + b"\7\0" + bytes(4),
+            "format version 8, this nvc reads up to 7; upgrade",
+            schema.MAGIC + b"\x08\0" + bytes(4),
         ),
         (UnsupportedStream, "version 1, which no released nvc wrote", schema.MAGIC + b"\1\0" + bytes(4)),
+        (UnsupportedStream, "version 6, which no released nvc wrote", schema.MAGIC + b"\6\0" + bytes(4)),
         (CorruptStream, "version 0", schema.MAGIC + bytes(6)),
-        (CorruptStream, "no room for a checksum|checksum differs", schema.MAGIC + b"\6\0" + bytes(4)),
+        (CorruptStream, "no room for a checksum|checksum differs", schema.MAGIC + b"\7\0" + bytes(4)),
         (UnsupportedStream, "reserved flags 0x02", patched_header(0, b"\x02\x00")),
         (CorruptStream, "model_name", patched_header(11, b"../x")),
         (CorruptStream, "invalid width 0", patched_header(15, b"\0\0")),
@@ -109,7 +110,7 @@ def test_unused_flags_are_ignored() -> None:
 
 def test_bytes_left_in_the_header() -> None:
     body = HEADER_BYTES[schema.PREAMBLE_LENGTH : -4] + b"more"
-    start = schema.MAGIC + b"\6\0" + (len(body) + 4).to_bytes(4, "little")
+    start = schema.MAGIC + b"\7\0" + (len(body) + 4).to_bytes(4, "little")
     refused(CorruptStream, "stream header", schema.seal(start + body))
 
 
@@ -120,17 +121,23 @@ def sealed_unit(kind: int, body: bytes) -> bytes:
 def patched_frame(offset: int, new: int) -> bytes:
     """An I frame of an empty layer whose header has one byte replaced and a right checksum."""
     bare = dataclasses.replace(I_FRAME, layers=(Substream(b""),), quality_map=Substream(b""))
-    kind, body = build_frame(bare, 2, -512, 512)
+    unit_header, body = build_frame(bare, 2, -512, 512)
     data = bytearray(body[:-2])
     data[offset] = new
-    return GOP + build_unit(kind, schema.seal_short(bytes(data)))
+    return GOP + schema.seal_short(unit_header + bytes(data))
 
 
 def three_layers() -> bytes:
     """An I frame with one layer more than the stream has."""
-    head = b"\x22\0\0"
     kind = schema.FRAME_UNIT | schema.HAS_EXTRAS
-    return build_unit(kind, schema.seal_short(head) + schema.seal_short(b"") * 2)
+    return schema.seal_short(bytes((kind, 9)) + b"\x22\0\0") + schema.seal_short(b"") * 2
+
+
+def damaged_header() -> bytes:
+    """An I frame whose header's checksum is not right."""
+    unit_header, body = build_frame(I_FRAME, 2, -512, 512)
+    size = 1 + 2  # extras, two lengths
+    return GOP + unit_header + body[:size] + bytes((body[size] ^ 1,)) + body[size + 1 :]
 
 
 # Offsets: extras 0, length of the quality map 1.
@@ -160,7 +167,17 @@ def three_layers() -> bytes:
         (CorruptStream, "longer than the unit of 4 bytes", patched_frame(0, 0x31)),
         (CorruptStream, "number of layers in the frame 3", GOP + three_layers()),
         (CorruptStream, "longer than the unit of 4 bytes", patched_frame(1, 1)),
-        (CorruptStream, "frame 0: checksum differs", GOP + build_unit(schema.FRAME_UNIT, bytes(20))),
+        (CorruptStream, "frame 0: checksum of its header differs", damaged_header()),
+        (
+            CorruptStream,
+            "checksum of its header differs",
+            GOP + build_unit(schema.FRAME_UNIT, b"")[:2] + b"?",
+        ),
+        (
+            CorruptStream,
+            "frame 0: damaged, a GOP begins within",
+            build_unit(schema.FRAME_UNIT, b"ab" + GOP + b"c"),
+        ),
         (CorruptStream, "track 1, which", build_unit(3, build_audio(AudioPacket(1, 0, 0, 0, b"")))),
         (UnsupportedStream, "reserved flags 0x02", sealed_unit(3, b"\0\2" + bytes(24))),
         (

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from bitstream_spec import StreamReader
 from nvc_cli.__main__ import nvc
 
 
@@ -180,11 +181,23 @@ def test_stream_with_a_flipped_byte(tmp_path: Path, stream: Path) -> None:
     data[len(data) // 2] ^= 0x10
     damaged.write_bytes(data)
     assert run("verify", damaged, "--threads", "1").exit_code == 1
-    assert run("info", damaged).exit_code == 1
+    assert run("info", damaged).exit_code == 0, "it is inside of a payload and shows in decoding"
     result = run("decode", damaged, tmp_path / "whole.mkv", "--threads", "1")
     assert result.exit_code == 1
     assert result.output.splitlines()[-1].startswith("Error: ")
+    assert "is damaged, or decodes to something else than its encoder had" in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, 3, 12])
+def test_stream_with_a_flipped_byte_outside_of_payloads(tmp_path: Path, stream: Path, offset: int) -> None:
+    data = bytearray(stream.read_bytes())
+    with stream.open("rb") as file:
+        data[StreamReader(file).read_seek_index()[1].byte_offset + offset] ^= 0x10
+    damaged = tmp_path / "damaged.nvc"
+    damaged.write_bytes(data)
+    for command in ("verify", "info"):
+        assert run(command, damaged).exit_code == 1
 
 
 def test_unexpected_errors_are_one_line_too(monkeypatch: pytest.MonkeyPatch, hollow_stream: Path) -> None:

@@ -15,7 +15,7 @@ import nvc
 from bitstream_spec import AudioPacket, AudioTrack, GopHeader, StreamReader, StreamWriter
 from nvc_cli.__main__ import nvc as command
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "v6_one_pixel.nvc"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "v7_one_pixel.nvc"
 TRACK = AudioTrack("pcm_s16le", 48000, "mono", Fraction(1, 48000), "s16")
 U32_MAX = 2**32 - 1
 TIME_MAX = 2**61

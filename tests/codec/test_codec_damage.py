@@ -21,13 +21,14 @@ from bitstream_spec import (
     Substream,
     TruncatedStream,
 )
+from nvc import kernels
 from nvc.decoder import Decoder
 from nvc.errors import DecodeError
 from nvc.frames import Frame
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 EXPECTED: dict[str, list[str]] = json.loads((GOLDEN / "expected.json").read_text())
-STREAM = (GOLDEN / "v6_gops.nvc").read_bytes()
+STREAM = (GOLDEN / "v7_gops.nvc").read_bytes()
 HEADER = StreamReader(io.BytesIO(STREAM)).header
 PACKETS = [item for item in StreamReader(io.BytesIO(STREAM)) if isinstance(item, FramePacket)]
 few = settings(deadline=None, max_examples=15)
@@ -53,7 +54,7 @@ WHOLE, _ = decode(STREAM)
 def test_the_whole_stream() -> None:
     shown, fault = decode(STREAM)
     assert fault is None
-    assert [f"{checksum:04x}" for checksum in shown] == EXPECTED["v6_gops"]
+    assert [f"{checksum:04x}" for checksum in shown] == EXPECTED["v7_gops"]
 
 
 @few
@@ -64,6 +65,51 @@ def test_any_byte_flipped(position: int, mask: int) -> None:
     shown, fault = decode(bytes(damaged))
     assert fault is not None
     assert shown == WHOLE[: len(shown)]
+
+
+def unit_headers() -> list[int]:
+    """Where kind and length of each frame without extras stand in the stream."""
+    file = io.BytesIO(STREAM)
+    reader = StreamReader(file)
+    places, place = [], file.tell()
+    for item in reader:
+        if isinstance(item, FramePacket) and item.frame_type is FrameType.P:
+            places += [place, place + 1]
+        place = file.tell()
+    return places
+
+
+@pytest.mark.parametrize("position", unit_headers())
+def test_damaged_kinds_and_lengths_of_p_frames(position: int) -> None:
+    """Only decoding tells that a qp or a length is not the frame's, before anything wrong is shown."""
+    for value in (0, 1, STREAM[position] ^ 0x01, STREAM[position] + 4, STREAM[position] ^ 0x20, 0xFF):
+        shown, fault = decode(STREAM[:position] + bytes((value,)) + STREAM[position + 1 :])
+        assert fault is not None
+        assert shown == WHOLE[: len(shown)]
+
+
+def test_a_damaged_qp_is_told_as_damage() -> None:
+    decoder = Decoder(HEADER, threads=1)
+    decoder.decode(PACKETS[0])
+    with pytest.raises(DecodeError, match=r"^frame 1 \(pts 1\) is damaged, or decodes to something else"):
+        decoder.decode(dataclasses.replace(PACKETS[1], qp=PACKETS[1].qp ^ 1))
+    with pytest.raises(CorruptStream, match="without a keyframe or a whole frame"):
+        decoder.decode(PACKETS[2])
+    assert decoder.decode(PACKETS[3]).checksum() == WHOLE[3], "the next keyframe"
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_a_payload_that_goes_on_is_damaged(index: int, by_kernel: bool) -> None:
+    """Bytes of another unit behind it mean that its length is wrong, though its symbols are all right."""
+    with kernels.switched(by_kernel):
+        decoder = Decoder(HEADER, threads=1)
+        for packet in PACKETS[:index]:
+            decoder.decode(packet)
+        packet = PACKETS[index]
+        longer = Substream(packet.layers[0].payload + b"\x40\x01\x02\x03")
+        with pytest.raises(DecodeError, match=f"frame {index} .* is damaged"):
+            decoder.decode(dataclasses.replace(packet, layers=(longer,)))
 
 
 @few

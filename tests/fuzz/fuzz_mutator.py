@@ -24,7 +24,7 @@ def take_apart(data: bytes) -> tuple[bytes, list[Unit]]:
     start = schema.PREAMBLE_LENGTH
     position = start + int.from_bytes(data[start - 4 : start], "little")
     header, units = data[start : max(start, position - schema.CRC_LENGTH)], []
-    while position + schema.MIN_UNIT_HEADER_LENGTH <= len(data):
+    while position + schema.MIN_UNIT_LENGTH <= len(data):
         kind, length, shift = data[position], 0, 0
         position += 1
         while position < len(data):
@@ -34,7 +34,7 @@ def take_apart(data: bytes) -> tuple[bytes, list[Unit]]:
             shift += 7
             if not byte & 0x80:
                 break
-        position += 1
+        position += schema.has_check(kind, length)
         body = data[position : position + length]
         units.append((kind, body if kind & schema.FRAME_UNIT else body[: -schema.CRC_LENGTH]))
         position += length
@@ -51,7 +51,7 @@ def put_together(header: bytes, units: list[Unit]) -> bytes:
 @lru_cache(maxsize=1 << 12)
 def _unit(kind: int, body: bytes) -> bytes:
     if kind & schema.FRAME_UNIT:
-        return sections.build_unit(kind, body)
+        return sealed_frame(kind, body)
     tail = schema.TAIL_LENGTH - schema.CRC_LENGTH
     if kind == schema.TRAILER_UNIT and len(body) >= tail:
         length = len(body) + schema.CRC_LENGTH
@@ -84,10 +84,24 @@ def mutate_stream(data: bytes, random: Random, mutate_bytes: MutateBytes) -> byt
     return put_together(header, units)
 
 
+def sealed_frame(kind: int, body: bytes) -> bytes:
+    """A frame unit whose header_crc16, if it is to have one and its header can be read, is right."""
+    unit_header = sections.build_unit_header(kind, len(body))
+    if kind & schema.HAS_EXTRAS:
+        try:
+            size = schema.FRAME_HEADER.parse(body[: schema.MAX_FRAME_HEADER_LENGTH], has_extras=1).size
+        except ConstructError:
+            return unit_header + body
+        if len(body) >= size + schema.SHORT_CRC_LENGTH:
+            header = schema.seal_short(unit_header + body[:size])
+            return header + body[size + schema.SHORT_CRC_LENGTH :]
+    return unit_header + body
+
+
 def mutate_frame(
     kind: int, body: bytes, n_layers: int, random: Random, mutate_bytes: MutateBytes
 ) -> tuple[int, bytes]:
-    """Change the kind, the header, or a payload of a frame; its checksums fit again."""
+    """Change the kind, the header, or a payload of a frame; the checksums of payloads fit again."""
     try:
         head = body[: schema.MAX_FRAME_HEADER_LENGTH]
         has_extras = int(kind & schema.HAS_EXTRAS != 0)
@@ -95,14 +109,14 @@ def mutate_frame(
     except ConstructError:
         return kind, mutate_bytes(body)
     extras, qp = fields.extras, kind & schema.QP_MASK
-    n_crc_bytes = schema.SHORT_CRC_LENGTH * (extras.n_upper_layers + 1)
-    rest = len(body) - fields.size - sum(fields.lengths) - n_crc_bytes
-    position, payloads = fields.size, []
+    position, payloads = fields.size + schema.SHORT_CRC_LENGTH * has_extras, []
+    n_crc_bytes = schema.SHORT_CRC_LENGTH * extras.n_upper_layers
+    rest = len(body) - position - sum(fields.lengths) - n_crc_bytes
     for length in (*fields.lengths, max(0, rest)):
         payloads.append(body[position : position + length])
-        # the quality map and the base layer share a checksum
-        shares = extras.has_quality_map and len(payloads) == 1
-        position += length + (0 if shares else schema.SHORT_CRC_LENGTH)
+        # the quality map and the base layer have no checksum
+        has_crc = len(payloads) > 1 + extras.has_quality_map
+        position += length + schema.SHORT_CRC_LENGTH * has_crc
     action = random.randrange(8)
     if action == 0:
         qp = random.randrange(64)
@@ -124,8 +138,8 @@ def mutate_frame(
     fields.lengths = [len(payload) for payload in payloads[:-1]]
     header = schema.build(schema.FRAME_HEADER, fields, n_layers=n_layers, has_extras=has_extras)
     n_first = 1 + extras.has_quality_map
-    sealed = schema.seal_short(header + b"".join(payloads[:n_first]))
-    return kind, sealed + b"".join(map(schema.seal_short, payloads[n_first:]))
+    header += bytes(schema.SHORT_CRC_LENGTH * has_extras)  # for sealed_frame to fill
+    return kind, header + b"".join(payloads[:n_first] + list(map(schema.seal_short, payloads[n_first:])))
 
 
 @lru_cache(maxsize=64)

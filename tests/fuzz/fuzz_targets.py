@@ -182,7 +182,7 @@ TARGETS: dict[str, Callable[[bytes], bool]] = {
 def seeds(target: str) -> list[Path]:
     """Committed inputs of a target: its corpus and what once failed."""
     if target == "decoder":
-        own = [HERE.parent / "golden" / f"v6_{name}.nvc" for name in ("gops", "odd", "one_pixel", "layers")]
+        own = [HERE.parent / "golden" / f"v7_{name}.nvc" for name in ("gops", "odd", "one_pixel", "layers")]
     else:
         own = sorted((HERE / "corpus" / ("entropy" if target == "entropy" else "streams")).iterdir())
     return [*own, *sorted((HERE / "regressions").glob(f"{target}-*"))]

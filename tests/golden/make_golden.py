@@ -35,14 +35,14 @@ class Golden:
 
 
 GOLDEN = (
-    Golden("v6_still", 96, 64, 1, 30, -1),
-    Golden("v6_short", 96, 64, 9, 36, -1),
-    Golden("v6_gops", 64, 48, 8, 44, 3),
-    Golden("v6_odd", 51, 37, 4, 20, -1),
-    Golden("v6_one_pixel", 1, 1, 3, 30, -1),
-    Golden("v6_maps", 90, 64, 8, 34, 6, has_maps=True),
-    Golden("v6_repeat", 64, 48, 9, 30, -1, stands_still=True),
-    Golden("v6_layers", 64, 48, 6, 16, 4, layers=3),
+    Golden("v7_still", 96, 64, 1, 30, -1),
+    Golden("v7_short", 96, 64, 9, 36, -1),
+    Golden("v7_gops", 64, 48, 8, 44, 3),
+    Golden("v7_odd", 51, 37, 4, 20, -1),
+    Golden("v7_one_pixel", 1, 1, 3, 30, -1),
+    Golden("v7_maps", 90, 64, 8, 34, 6, has_maps=True),
+    Golden("v7_repeat", 64, 48, 9, 30, -1, stands_still=True),
+    Golden("v7_layers", 64, 48, 6, 16, 4, layers=3),
 )
 
 
