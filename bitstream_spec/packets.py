@@ -31,7 +31,8 @@ class FrameType(IntEnum):
 class GopHeader:
     """Stands before each I frame: a place where decoding may begin.
 
-    frame_duration: how long its frames are shown unless they say otherwise, 0 = unknown.
+    frame_duration: how long its frames are shown unless they say otherwise, 0 = unknown, where the stream has
+    no frame rate.
     """
 
     index: int
@@ -45,11 +46,21 @@ class GopHeader:
         check_range("first pts", self.first_pts, -MAX_TIME, MAX_TIME)
         check_range("frame duration", self.frame_duration, 0, U32_MAX)
 
-    def expected_pts(self, position: int, header: StreamHeader) -> int:
-        """When the frame at this position, 0 for the I frame, is shown if it keeps to the frame rate."""
+    def expected_times(self, position: int, header: StreamHeader) -> tuple[int, int]:
+        """pts and duration of the frame at this position, 0 for the I frame, if it keeps to the frame rate.
+
+        Times are rounded as those of all frames since the first of the stream, so that GOPs agree.
+        """
         rate = header.frame_rate * header.time_base
-        step = 1 / rate if rate else Fraction(self.frame_duration)
-        return self.first_pts + math.floor(position * step + Fraction(1, 2))
+        if not rate:
+            return self.first_pts + position * self.frame_duration, self.frame_duration
+        index = self.first_frame_index + position
+        first, own, then = (_rounded(at / rate) for at in (self.first_frame_index, index, index + 1))
+        return self.first_pts + own - first, then - own
+
+
+def _rounded(time: Fraction) -> int:
+    return math.floor(time + Fraction(1, 2))
 
 
 @dataclass(frozen=True, slots=True)

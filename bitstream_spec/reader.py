@@ -197,9 +197,8 @@ class StreamReader(Iterator[Item]):
             self._limits.check("max_frames", self.n_frames, "number of frames")
         if gop is None:
             raise CorruptStream(f"{where}: no whole GOP header and I frame before it")
-        expected_pts = gop.expected_pts(index - gop.first_frame_index, self.header)
-        n_layers = len(self.header.layers)
-        packet = sections.parse_frame(head, body, where, n_layers, expected_pts, gop.frame_duration)
+        expected = gop.expected_times(index - gop.first_frame_index, self.header)
+        packet = sections.parse_frame(head, body, where, len(self.header.layers), *expected)
         is_keyframe = packet.frame_type is FrameType.I
         if is_keyframe != self._awaits_keyframe:
             raise CorruptStream(

@@ -93,8 +93,8 @@ class StreamWriter:
             raise ValueError("a still picture has one frame")
         if not all(part.intact for part in packet.substreams):
             raise ValueError("a damaged layer cannot be written again; drop it")
-        expected_pts = self._gop.expected_pts(self.n_frames - self._gop.first_frame_index, self.header)
-        unit_header, body = sections.build_frame(packet, n_layers, expected_pts, self._gop.frame_duration)
+        expected = self._gop.expected_times(self.n_frames - self._gop.first_frame_index, self.header)
+        unit_header, body = sections.build_frame(packet, n_layers, *expected)
         self._write_unit(unit_header, body)
         if not self.n_frames:
             self._first_pts = packet.pts

@@ -143,10 +143,20 @@ def test_upper_layers_dropped(payload: bytes) -> None:
 
 def test_expected_times_follow_the_frame_rate() -> None:
     header = StreamHeader(bytes(8), "s", 16, 16, Fraction(1, 1000), Fraction(30000, 1001))
-    gop = GopHeader(0, 0, 7, 33)
-    assert [gop.expected_pts(i, header) for i in range(5)] == [7, 40, 74, 107, 140]
+    gop = GopHeader(0, 0, 7, 5)
+    times = [gop.expected_times(i, header) for i in range(5)]
+    assert times == [(7, 33), (40, 34), (74, 33), (107, 33), (140, 34)]
     unknown = StreamHeader(bytes(8), "s", 16, 16, Fraction(1, 1000))
-    assert [gop.expected_pts(i, unknown) for i in range(3)] == [7, 40, 73]
+    assert [gop.expected_times(i, unknown) for i in range(3)] == [(7, 5), (12, 5), (17, 5)]
+
+
+def test_gops_expect_the_times_of_the_whole_stream() -> None:
+    header = StreamHeader(bytes(8), "s", 16, 16, Fraction(1, 1000), Fraction(24000, 1001))
+    whole = GopHeader(0, 0, -3)
+    for first in (1, 2, 32, 1000):
+        gop = GopHeader(1, first, whole.expected_times(first, header)[0])
+        for position in range(9):
+            assert gop.expected_times(position, header) == whole.expected_times(first + position, header)
 
 
 def test_audio() -> None:
