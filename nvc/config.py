@@ -15,6 +15,7 @@ LAYER_QP_STEP = 20  # layers closer to each other cost more together (README)
 MAX_AQ = 8
 PRESETS = ("fast", "medium", "slow")
 IMPORTANCE_METRICS = ("ms-ssim",)
+FLOWS = ("dis", "pyramid")
 DEVICES = ("cpu", "cuda")
 
 
@@ -38,6 +39,8 @@ class EncoderConfig:
     """Whether a scene cut begins a new GOP."""
     preset: str = "medium"
     """How long the encoder searches for motion, and for what to send of keyframes: fast, medium or slow."""
+    flow: str = "dis"
+    """The optical flow that a motion search begins with: dis, dense inverse search, or pyramid, a network."""
     device: str = "cpu"
     """Where the networks run: cpu or cuda. The stream does not depend on it."""
     threads: int = 0
@@ -71,6 +74,8 @@ class EncoderConfig:
             raise ConfigError(f"keyint {self.keyint} is neither positive nor -1")
         if self.preset not in PRESETS:
             raise ConfigError(f"preset {self.preset!r} is not one of {', '.join(PRESETS)}")
+        if self.flow not in FLOWS:
+            raise ConfigError(f"flow {self.flow!r} is not one of {', '.join(FLOWS)}")
         if self.device not in DEVICES:
             raise ConfigError(f"device {self.device!r} is not one of {', '.join(DEVICES)}")
         if self.threads < 0:

@@ -87,7 +87,7 @@ class Encoder:
         latent_search = LatentSearch(model.codec, STEPS[config.preset])
         self._coder = FrameCoder(model, width, height, config.device, self.layers, latent_search)
         self._schedule = GopSchedule(config)
-        self._motion = MotionSearch(config.preset)
+        self._motion = MotionSearch(config.preset, config.flow)
         self._thrift = GopThrift()
         self._before: Plane | None = None
         self._golden: Plane | None = None

@@ -12,21 +12,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from nvc import kernels
+from nvc.flow import DIS, SMALLEST_SIDE, flow_of
 from nvc.golden_search import GoldenSearch
 from nvc.models.golden import Choice, Choose, Golden, Kind, choose_none
 from nvc.models.motion_coder import SYMBOLS_OF_RANKS, Expected
 from nvc.models.picture_coder import bits_per_squared_error
 from nvc.models.quantiser import N_SCALES, laplace_bits, table_rows
-from nvc.models.warp import GRID, VECTOR_UNIT
+from nvc.models.warp import VECTOR_UNIT
 
 Plane = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -36,7 +35,6 @@ Ints = npt.NDArray[np.int32]
 _BOTH = (4, 2, 1, 2, 1), (8, 4, 2, 1, 4, 2, 1, 2, 1)
 _PLANS = {"fast": ((4, 2, 1),), "medium": _BOTH, "slow": _BOTH}
 _RECONSIDERING = {"slow"}
-SMALLEST_SIDE = 32  # below it DIS has no pyramid to work on: no motion is searched
 
 # About what the entropy model takes for each component in which a vector differs from one beside it.
 BITS_OF_DIFFERENCE, BITS_OF_DOUBLING, SHARE_OF_EACH_NEIGHBOUR = 2.6, 0.5, 0.6
@@ -49,25 +47,14 @@ SHARE_OF_COMPOUND, SHARE_OF_GOLDEN = 0.5, 0.05
 
 
 class MotionSearch:
-    """Dense inverse search (Kroeger et al., 2016; OpenCV's) between source frames, then a search by blocks in
-    the picture that the decoder will move."""
+    """A flow between source frames, which may propose ahead of the coding, then a search by blocks in the
+    picture that the decoder will move."""
 
-    def __init__(self, preset: str = "medium") -> None:
-        cv: Any = cv2  # the stubs lack the class
+    def __init__(self, preset: str = "medium", flow: str = DIS) -> None:
+        """flow: one of nvc.config.FLOWS."""
         self._plans = _PLANS[preset]
         self._reconsiders = preset in _RECONSIDERING
-        self._dis = cv.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-
-    def propose(self, before: Plane, current: Plane) -> Floats:
-        """Where each 8x8 block of source luma `current` [h, w] lies in `before`, sizes multiples of 8.
-
-        Returns [h/8, w/8, 2] float32, x then y, in luma pixels.
-        """
-        h, w = current.shape
-        if min(h, w) < SMALLEST_SIDE:
-            return np.zeros((h // GRID, w // GRID, 2), np.float32)
-        flow = self._dis.calc(np.ascontiguousarray(current), np.ascontiguousarray(before), None)
-        return np.asarray(cv2.resize(flow, (w // GRID, h // GRID), interpolation=cv2.INTER_AREA), np.float32)
+        self.propose = flow_of(flow)
 
     def search(
         self,

@@ -144,7 +144,14 @@ def model_option(function: F) -> F:
 
 
 def quality_options(function: F) -> F:
-    """Add --qp, --keyint, --scene-cut and --preset."""
+    """Add --qp, --keyint, --scene-cut, --preset and --flow."""
+    function = click.option(
+        "--flow",
+        type=click.Choice(["dis", "pyramid"]),
+        default="dis",
+        show_default=True,
+        help="What motion search begins with: dense inverse search, or a network that learned from it.",
+    )(function)
     function = click.option(
         "--preset",
         type=PRESETS,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,15 +33,15 @@ Plane = npt.NDArray[np.uint8]
 
 
 class LostFlow:
-    """In place of OpenCV's: right but for a third of the picture."""
+    """In place of a flow: right but for a third of the picture."""
 
     def __init__(self, motion: tuple[float, float]) -> None:
         self.motion = motion
 
-    def calc(self, current: Plane, before: Any, _: None) -> npt.NDArray[np.float32]:
-        flow = np.empty((*current.shape, 2), np.float32)
+    def __call__(self, before: Plane, current: Plane) -> npt.NDArray[np.float32]:
+        flow = np.empty((current.shape[0] // GRID, current.shape[1] // GRID, 2), np.float32)
         flow[:] = self.motion
-        flow[:, : current.shape[1] // 3] += 9
+        flow[:, : flow.shape[1] // 3] += 9
         return flow
 
 
@@ -77,7 +76,7 @@ def test_blocks_whose_flow_is_lost_follow_the_others_or_stand_still(motion: tupl
     before = texture()
     current = np.roll(before, (-y, -x), (0, 1))
     search = MotionSearch()
-    search._dis = LostFlow(motion)
+    search.propose = LostFlow(motion)
     assert (found(search, before, current)[2:-2, 2:-2] == motion).all()
 
 
