@@ -76,6 +76,14 @@ def test_once_in_a_while_a_p_frame_refreshes_if_enough_follow_it() -> None:
     assert ConstantQp(32).next_qp(16, 1) == 27
 
 
+@pytest.mark.parametrize(("keyint", "qp"), [(-1, 27), (250, 27), (20, 32)])
+def test_an_encoder_without_a_control_refreshes_as_files_are(keyint: int, qp: int) -> None:
+    config = EncoderConfig(model="tiny", qp=32, keyint=keyint, scene_cut=False)
+    encoder = Encoder(config, 32, 32)
+    qps = [encoder.encode(frame).result.qp for frame in natural_clip(32, 32, 17, seed=1)]
+    assert qps[16] == first_control(config, FACTS).next_qp(16, 1) == qp
+
+
 def test_keyframes_alone_have_all_qps() -> None:
     """Nothing descends from them: a picture at any qp, and a video of I frames, too."""
     config = EncoderConfig(qp=60, keyint=1)
