@@ -10,7 +10,7 @@ import numpy as np
 
 from nvc.gop import qp_offset
 from nvc.rate.control import Dither
-from nvc.rate.cost import Cost, kind_of, solve_base
+from nvc.rate.cost import REFRESH, Cost, kind_of, solve_base
 
 STEP = 0.2  # qp that the base moves from one frame to the next at most
 GAIN = 0.1  # of the newest frame in how this pass differs from the one before
@@ -69,9 +69,10 @@ class Planned:
             kind = self._kinds[self._next]
             is_p = int(kind > 0)
             error = self._cost.level(cost, int(kind), qp - offset) - self._levels[self._next]
-            gain = max(1 / (self._n_seen[is_p] + 2), GAIN)
-            self._shift[is_p] += gain * (error - self._shift[is_p])
-            self._n_seen[is_p] += 1
+            if kind != REFRESH:  # which is no guide to other P frames
+                gain = max(1 / (self._n_seen[is_p] + 2), GAIN)
+                self._shift[is_p] += gain * (error - self._shift[is_p])
+                self._n_seen[is_p] += 1
         self._left -= cost
         self._next += 1
         self._dither.settle(self._wanted_base + offset, qp)
