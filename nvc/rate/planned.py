@@ -45,8 +45,9 @@ class Planned:
                 for f, kind in zip(frames, self._kinds.tolist(), strict=True)
             ]
         )
-        self._shift = np.zeros(2)  # of keyframes and of P frames
-        self._n_seen = [0, 0]
+        self._groups = np.where(self._kinds == REFRESH, 2, self._kinds > 0)
+        self._shift = np.zeros(3)  # of keyframes, of P frames, and of refreshes
+        self._n_seen = [0, 0, 0]
         self._next = 0
         self._place = 0
         self._dither = Dither()
@@ -66,13 +67,11 @@ class Planned:
         offset = self._offset(self._place)
         cost = self._cost.of(size_bytes, psnr_db)
         if self._next < len(self._frames):
-            kind = self._kinds[self._next]
-            is_p = int(kind > 0)
-            error = self._cost.level(cost, int(kind), qp - offset) - self._levels[self._next]
-            if kind != REFRESH:  # which is no guide to other P frames
-                gain = max(1 / (self._n_seen[is_p] + 2), GAIN)
-                self._shift[is_p] += gain * (error - self._shift[is_p])
-                self._n_seen[is_p] += 1
+            kind, group = int(self._kinds[self._next]), int(self._groups[self._next])
+            error = self._cost.level(cost, kind, qp - offset) - self._levels[self._next]
+            gain = max(1 / (self._n_seen[group] + 2), GAIN)
+            self._shift[group] += gain * (error - self._shift[group])
+            self._n_seen[group] += 1
         self._left -= cost
         self._next += 1
         self._dither.settle(self._wanted_base + offset, qp)
@@ -81,5 +80,5 @@ class Planned:
 
     def _cost_of_the_rest(self, base: float) -> float:
         kinds = self._kinds[self._next :]
-        levels = self._levels[self._next :] + self._shift[(kinds > 0).astype(int)]
+        levels = self._levels[self._next :] + self._shift[self._groups[self._next :]]
         return float(self._cost.at(levels, kinds, base).sum())
