@@ -10,16 +10,16 @@ all rows.
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
 import nvc
 from benchmarks.layers import bd_rate
 from benchmarks.markdown import table
+from benchmarks.rows import put_rows, read_rows
 from nvc.config import FLOWS
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -44,20 +44,6 @@ def code(clip: Path, n_frames: int, flow: str, qp: int, folder: Path) -> Row:
     summary = nvc.encode(clip, folder / "coded.nvc", config, n_frames=n_frames, overwrite=True)
     cpu_s = time.process_time() - started
     return Row(clip.stem, summary.n_frames, flow, qp, summary.size_bytes, summary.psnr_yuv_db, cpu_s)
-
-
-def read_rows(path: Path) -> list[Row]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [
-            Row(
-                *(row["clip"], int(row["frames"]), row["flow"], int(row["qp"]), int(row["bytes"])),
-                psnr_db=float(row["psnr_db"]),
-                cpu_s=float(row["cpu_s"]),
-            )
-            for row in csv.DictReader(file)
-        ]
 
 
 def compare(rows: list[Row], flow: str) -> tuple[float, float]:
@@ -98,15 +84,8 @@ def main() -> None:
                 for flow in FLOWS
             ]
         print(clip.stem, *(compare(new, flow) for flow in FLOWS[1:]), flush=True)
-        rows = [row for row in read_rows(target) if row.clip != clip.stem] + new
-        rows.sort(key=lambda row: (row.clip, row.flow, row.qp))
-        with target.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(
-                {**asdict(row), "psnr_db": f"{row.psnr_db:.4f}", "cpu_s": f"{row.cpu_s:.2f}"} for row in rows
-            )
-    (RESULTS / "flows.md").write_text(report(read_rows(target)))
+        put_rows(target, new, lambda row: (row.clip, row.flow, row.qp))
+    (RESULTS / "flows.md").write_text(report(read_rows(target, Row)))
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ go into benchmarks/results/layers.csv in place of those of the same clip; layers
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
 import nvc
 from benchmarks.markdown import table
+from benchmarks.rows import put_rows, read_rows
 from nvc.bench.bd import Curve, compare_curves
 from nvc.config import LAYER_QP_STEP, QP_MAX
 
@@ -78,20 +78,6 @@ def compare(rows: list[Row]) -> tuple[float, float, float, float]:
     return rates[0], rates[1], rates[2], 100 * base
 
 
-def read_rows(path: Path) -> list[Row]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [
-            Row(
-                row["clip"],
-                *(int(row[name]) for name in ("frames", "qp", "layers", "prefix", "bytes")),
-                float(row["psnr_db"]),
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
 def report(rows: list[Row]) -> str:
     """BD-rates of each clip and their mean, and the points of every prefix."""
     clips = sorted({row.clip for row in rows})
@@ -129,15 +115,8 @@ def main() -> None:
                 for qp in at:
                     new += code(clip, arguments.frames, qp, n_layers, Path(name))
         print(clip.stem, *(f"{value:+.1f}" for value in compare(new)), flush=True)
-        rows = sorted(
-            [row for row in read_rows(target) if row.clip != clip.stem] + new,
-            key=lambda row: (row.clip, row.layers, row.qp, row.prefix),
-        )
-        with target.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({**asdict(row), "psnr_db": f"{row.psnr_db:.4f}"} for row in rows)
-    (RESULTS / "layers.md").write_text(report(read_rows(target)))
+        put_rows(target, new, lambda row: (row.clip, row.layers, row.qp, row.prefix))
+    (RESULTS / "layers.md").write_text(report(read_rows(target, Row)))
 
 
 if __name__ == "__main__":
