@@ -31,8 +31,7 @@ class FrameType(IntEnum):
 class GopHeader:
     """Stands before each I frame: a place where decoding may begin.
 
-    frame_duration: how long its frames are shown unless they say otherwise, 0 = unknown, where the stream has
-    no frame rate.
+    frame_duration: ticks from frame to frame where the stream has no frame rate, 0 = unknown.
     """
 
     index: int

@@ -88,6 +88,11 @@ class EncoderConfig:
         return DEFAULT_QP if self.qp is None else self.qp
 
     @property
+    def gop_frames(self) -> int | None:
+        """The most frames a GOP has; None: as many as come."""
+        return self.keyint if self.keyint > 0 else None
+
+    @property
     def layer_qp_offsets(self) -> tuple[int, ...]:
         """What each layer from the base up adds to a frame's qp; 0 for the last."""
         if self.layer_qp is not None:

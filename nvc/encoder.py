@@ -82,7 +82,7 @@ class Encoder:
         model = load_model(config.model, config.device)
         self.model_id = bytes.fromhex(model.entry.model_id)
         self.model_name = model.entry.name
-        self._control = control or ConstantQp(config.base_qp, config.keyint if config.keyint > 0 else None)
+        self._control = control or ConstantQp(config.base_qp, config.gop_frames)
         self.layers = tuple(Layer(qp_offset=offset) for offset in config.layer_qp_offsets)
         latent_search = LatentSearch(model.codec, STEPS[config.preset])
         self._coder = FrameCoder(model, width, height, config.device, self.layers, latent_search)

@@ -9,7 +9,7 @@ twice, the second time with an idea of what is to come.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -54,7 +54,7 @@ class MotionSearch:
         """flow: one of nvc.config.FLOWS."""
         self._plans = _PLANS[preset]
         self._reconsiders = preset in _RECONSIDERING
-        self.propose = flow_of(flow)
+        self.propose: Callable[[Plane, Plane], Floats] = flow_of(flow)
 
     def search(
         self,

@@ -18,7 +18,6 @@ from nvc.gop import CASCADE_QP_OFFSETS, REFRESH_PERIOD, is_refresh
 
 Floats = npt.NDArray[np.float64]
 REFRESH = 1 + len(CASCADE_QP_OFFSETS)
-N_KINDS = REFRESH + 1
 
 
 def kind_of(place: int, gop_frames: int | None) -> int:

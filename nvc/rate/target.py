@@ -60,7 +60,7 @@ def next_control(config: EncoderConfig, facts: VideoFacts, before: PassResult) -
 
 
 def _first(config: EncoderConfig, facts: VideoFacts) -> RateControl:
-    known = [n for n in (config.keyint, facts.n_frames) if n is not None and n > 0]
+    known = [n for n in (config.gop_frames, facts.n_frames) if n is not None and n > 0]
     gop_frames = min(known, default=None)
     if config.psnr_db is not None:
         target = config.psnr_db
