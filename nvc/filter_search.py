@@ -56,7 +56,7 @@ def fitted_offsets(
     sums = moments(*planes)
     own = adaptive_filter.taps[int(predicts), qp // QP_PER_RANGE].cpu().numpy().astype(np.float64)
     kept = before.cpu().numpy().astype(np.float64)
-    fitted = np.stack([_fitted(*pair) for pair in zip(sums, own + kept, strict=True)]) - own
+    fitted = _fitted(sums, own + kept) - own
     chosen, saved = kept.copy(), 0.0
     for index, (sum_, new) in enumerate(zip(sums, np.clip(fitted, -TAP_MAX, TAP_MAX), strict=True)):
         squares = _error(sum_, own[index] + kept[index]) - _error(sum_, own[index] + new)
@@ -70,13 +70,21 @@ def fitted_offsets(
 
 
 def _fitted(sums: Doubles, taps: Doubles) -> Doubles:
-    """The best taps by whole units, or near them: rounded one after the other, the others following."""
-    products = sums[:, :N_TAPS] + STEADINESS * TAP_UNIT * np.eye(N_TAPS)
-    wanted = sums[:, N_TAPS] * TAP_UNIT + STEADINESS * TAP_UNIT * taps
-    found = np.zeros(N_TAPS)
+    """The best taps of each set by whole units, or near them: rounded one after the other, the others
+    following.
+
+    Solved here, as LAPACK's threads would go on spinning long after so little work.
+    """
+    products = sums[..., :N_TAPS] + STEADINESS * TAP_UNIT * np.eye(N_TAPS)
+    wanted = sums[..., N_TAPS] * TAP_UNIT + STEADINESS * TAP_UNIT * taps
+    for last in range(N_TAPS - 1, 0, -1):  # a tap's row is left with what it says of those before it
+        share = products[:, :last, last] / products[:, last, None, last]
+        products[:, :last] -= share[..., None] * products[:, None, last]
+        wanted[:, :last] -= share * wanted[:, None, last]
+    found = np.zeros_like(wanted)
     for index in range(N_TAPS):
-        rest = wanted[index:] - products[index:, :index] @ found[:index]
-        found[index] = np.rint(np.linalg.solve(products[index:, index:], rest)[0])
+        rest = wanted[:, index] - (products[:, index, :index] * found[:, :index]).sum(-1)
+        found[:, index] = np.rint(rest / products[:, index, index])
     return found
 
 

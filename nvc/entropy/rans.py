@@ -112,11 +112,12 @@ class RansDecoder:
         wanted = rows.cpu().numpy()
         return torch.from_numpy(self._reader(len(wanted)).pop(wanted) if len(wanted) else wanted)
 
-    def pop_coded(self, rows: Tensor) -> Tensor:
-        """As `pop`, but of row 0 nothing was encoded, and its symbols are 0."""
+    def pop_coded(self, rows: Tensor, first_table: int = 0) -> Tensor:
+        """As `pop`, of tables that begin with `first_table`; of row 0 nothing was encoded, and its symbols
+        are 0."""
         wanted = rows.cpu().numpy()
         n = np.count_nonzero(wanted)
-        return torch.from_numpy(self._reader(n).pop_coded(wanted) if n else wanted)
+        return torch.from_numpy(self._reader(n).pop_coded(wanted, first_table) if n else wanted)
 
     def fits(self, checksum: int) -> bool:
         """Whether the payload was encoded with this checksum, now that all its symbols were taken.
@@ -145,11 +146,12 @@ class RansDecoder:
 
 
 class SymbolReader(Protocol):
-    """Decodes symbols of table rows, int32 [n]; `pop_coded` leaves out row 0, whose symbols are 0."""
+    """Decodes symbols of table rows, int32 [n]; `pop_coded` those of tables from a first one on, and leaves
+    out row 0, whose symbols are 0."""
 
     def pop(self, rows: Rows) -> Rows: ...
 
-    def pop_coded(self, rows: Rows) -> Rows: ...
+    def pop_coded(self, rows: Rows, first_table: int) -> Rows: ...
 
     def is_at(self, state: int) -> bool:
         """Whether this is the coder's state and zeros follow; nothing can be decoded afterwards."""
@@ -167,9 +169,9 @@ class ListReader:
     def pop(self, rows: Rows) -> Rows:
         return np.array(self._state.decode_stream(rows.tolist(), *self._lists), np.int32)
 
-    def pop_coded(self, rows: Rows) -> Rows:
+    def pop_coded(self, rows: Rows, first_table: int) -> Rows:
         symbols = np.zeros_like(rows)
-        symbols[rows > 0] = self.pop(rows[rows > 0])
+        symbols[rows > 0] = self.pop(rows[rows > 0] + np.int32(first_table))
         return symbols
 
     def is_at(self, state: int) -> bool:

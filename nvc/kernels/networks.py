@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 # Adding and subtracting it rounds magnitudes below 2**22 to integers, half to even, by IEEE 754's own rule.
 TO_INTEGER = np.float32(1.5 * 2**23)
 _ZERO, _EIGHTH, _QUARTER, _HALF, _ONE = (np.float32(x) for x in (0.0, 0.125, 0.25, 0.5, 1.0))
-_SPAN = 64  # positions of a pointwise layer that are worked on at once
+SPAN = 64  # positions of a pointwise layer that are worked on at once
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def new_sums(n_rows, weights, n_in):
 @kernel
 def _pointwise(x, weights, affine, out, first, last):
     n_in, n_out = x.shape[1], out.shape[1]
-    inputs, sums = new_inputs(_SPAN, n_in), new_sums(_SPAN, weights, n_in)
+    inputs, sums = new_inputs(SPAN, n_in), new_sums(SPAN, weights, n_in)
     scale, limit = affine[0, n_out], affine[1, n_out]
-    for start in range(first, last, _SPAN):
-        n = min(_SPAN, last - start)
+    for start in range(first, last, SPAN):
+        n = min(SPAN, last - start)
         for i in range(n):
             for c in range(n_in):
                 inputs[i, c] = quantised(x[start + i, c], scale, limit)

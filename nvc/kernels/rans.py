@@ -49,13 +49,14 @@ def _refill(state, words, at):
 
 
 @kernel
-def _pop(words, position, rows, cdfs, starts, offsets, skipped, out):
+def _pop(words, position, rows, first_table, skipped, cdfs, starts, offsets, out):
     state, at = position[0], np.int64(position[1])
     for i in range(len(rows)):
         row = rows[i]
         if row == skipped:
             out[i] = 0
             continue
+        row += first_table
         start, escape = starts[row], starts[row + 1] - starts[row] - 2
         share = np.int32(state & _LOW_16)
         low, high = np.int64(0), escape
@@ -99,21 +100,21 @@ class ArrayReader:
 
     def pop(self, rows: Ints) -> Ints:
         """The next symbols, one for each row."""
-        return self._pop(rows, -1)
+        return self._pop(rows, 0, -1)
 
-    def pop_coded(self, rows: Ints) -> Ints:
-        """As `pop`, but row 0 is the symbol 0 without a code."""
-        return self._pop(rows, 0)
+    def pop_coded(self, rows: Ints, first_table: int) -> Ints:
+        """As `pop`, of tables that begin with `first_table`; row 0 is the symbol 0 without a code."""
+        return self._pop(rows, first_table, 0)
 
     def is_at(self, state: int) -> bool:
         """Whether this is the coder's state, and nothing but zeros is left of the payload."""
         state_now, at = map(int, self._position)
         return state_now == state and not self._words[at:].any()
 
-    def _pop(self, rows: Ints, skipped: int) -> Ints:
+    def _pop(self, rows: Ints, first_table: int, skipped: int) -> Ints:
         out = np.empty(len(rows), np.int32)
         t = self._tables
-        _pop(self._words, self._position, rows, t.cdfs, t.starts, t.offsets, skipped, out)
+        _pop(self._words, self._position, rows, first_table, skipped, t.cdfs, t.starts, t.offsets, out)
         return out
 
 

@@ -15,6 +15,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from nvc import kernels
+
 N_SCALES = 64
 SCALE_MIN = 0.11
 SCALE_MAX = 128.0
@@ -91,19 +93,38 @@ class EncoderPort(CodingPort):
 
     def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor, bank: Bank) -> Tensor:
         assert u is not None, "an encoder needs elements to code"
+        if kernels.usable(u, mean):
+            return self._code_by_kernel(u, mean, rows, bank)
         coded = rows > 0
         rounded = thrifty_round(u - mean, rows, self._thrift[bank])
         symbols = torch.where(coded, rounded, torch.zeros_like(mean))
         symbols = symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX)
-        self.groups.append((symbols[coded].to(torch.int32), tables(rows[coded], bank)))
+        self.groups.append((symbols[coded].to(torch.int32), rows[coded] + N_SCALES * bank))
         return symbols + mean
+
+    def _code_by_kernel(self, u: Tensor, mean: Tensor, rows: Tensor, bank: Bank) -> Tensor:
+        from nvc.kernels.symbols import to_symbols
+
+        thrift = self._thrift[bank]
+        first, further = ((share * thrift).numpy() for share in _thresholds(u.device))
+        values, symbols, tables = to_symbols(
+            u.numpy(),
+            mean.numpy(),
+            rows.numpy(),
+            (first, further) if thrift else None,
+            N_SCALES * bank,
+            SYMBOL_MAX,
+        )
+        self.groups.append((torch.from_numpy(symbols), torch.from_numpy(tables)))
+        return torch.from_numpy(values)
 
 
 class SymbolSource(Protocol):
     """Gives the next symbols of a payload, one for each table row asked for."""
 
-    def pop_coded(self, rows: Tensor) -> Tensor:
-        """int32 [n] to int32 [n]; row 0 is the symbol 0 and takes nothing from the payload."""
+    def pop_coded(self, rows: Tensor, first_table: int) -> Tensor:
+        """The symbols of rows of tables that begin with `first_table`, int32 [n] to int32 [n]; row 0 is the
+        symbol 0 and takes nothing from the payload."""
         ...
 
     def fits(self, checksum: int) -> bool:
@@ -118,7 +139,7 @@ class DecoderPort(CodingPort):
         self.source = source
 
     def code_selected(self, u: Tensor | None, mean: Tensor, rows: Tensor, bank: Bank) -> Tensor:
-        symbols = self.source.pop_coded(tables(rows, bank)).to(mean)
+        symbols = self.source.pop_coded(rows, N_SCALES * bank).to(mean)
         return symbols.clamp_(-SYMBOL_MAX, SYMBOL_MAX) + mean
 
 
@@ -166,11 +187,6 @@ class TrainingPort:
 
 def table_rows(scale: Tensor) -> Tensor:
     return scale.round().clamp(0, N_SCALES - 1)
-
-
-def tables(rows: Tensor, bank: Bank) -> Tensor:
-    """The tables that rows of a bank are; row 0 stays 0."""
-    return torch.where(rows > 0, rows + N_SCALES * bank, rows)
 
 
 # What a squared error of one quantiser step costs, in bits, under the exchange rate of training: 6/8 over

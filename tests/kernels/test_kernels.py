@@ -17,13 +17,15 @@ from nvc.entropy.tables import laplace_tables
 from nvc.kernels.products import LANES, VECTORS_MAX, multiply, pack
 from nvc.models.adaptive_filter import N_SETS, N_TAPS, AdaptiveFilter
 from nvc.models.block_split import N_SPLITS, BlockSplit
-from nvc.models.layers import ACTIVATION_MAX, Block, Depthwise, Pointwise, ProductLayer
-from nvc.models.motion_coder import look_around, passes
-from nvc.models.quantiser import N_SCALES, SYMBOL_MAX, scale_table
+from nvc.models.config import CONFIGS, N_QP
+from nvc.models.layers import ACTIVATION_MAX, Block, Depthwise, Pointwise, ProductLayer, product_layers
+from nvc.models.motion_coder import MotionCoder
+from nvc.models.quantiser import N_SCALES, SYMBOL_MAX, Bank, DecoderPort, EncoderPort, scale_table
 from nvc.models.transform import LappedTransform, PictureTransform
 from nvc.models.warp import FEATURE_UNIT, warp_features, warp_picture
 
 CODER = RansCoder(laplace_tables(scale_table()))
+BANKS = RansCoder(laplace_tables(scale_table() * len(Bank)))
 few = settings(deadline=None, max_examples=25)
 seeds = st.integers(0, 2**32 - 1)
 sides = st.integers(1, 21)
@@ -146,20 +148,73 @@ def test_adaptive_filter(seed: int, h: int, w: int, contrast: int, has_map: bool
         assert torch.equal(one, one.round())
 
 
+def motion_coder(generator: torch.Generator) -> MotionCoder:
+    coder = MotionCoder(CONFIGS["tiny"])
+    for layer in product_layers(coder).values():
+        exact(layer, generator)
+    for table in (coder.modulation.gain, coder.modulation.shift):
+        table.set_exact(random(generator, *table.knots.shape).half())
+    return coder
+
+
 @few
-@given(
-    seeds, st.integers(1, 2), st.integers(1, 20), st.integers(1, 20), st.sampled_from([0.0, 1.0, 40.0, 9e3])
-)
-def test_what_is_known_around_vectors(seed: int, b: int, h: int, w: int, size: float) -> None:
+@given(seeds, sides, sides, st.sampled_from([0.0, 1.0, 50.0, 9e3]), st.integers(0, N_QP - 1))
+def test_motion(seed: int, h: int, w: int, size: float, qp: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    known, before = (
-        vectors_for(generator, b, h, w, size).clamp(-(2**13), 2**13).flatten(1, 2) for _ in range(2)
-    )
-    for index, (here, around) in enumerate(passes(h, w, torch.device("cpu"))):
-        if len(here):
-            results = both(lambda k, f, i=index, p=(here, around): look_around(k, f, *p, i), known, before)
-            for one, other in zip(*results, strict=True):
-                assert torch.equal(one, other)
+    coder = motion_coder(generator)
+    vectors, before = (vectors_for(generator, 1, h, w, size).clamp(-(2**13), 2**13) for _ in range(2))
+    vectors = torch.where(torch.rand(1, h, w, 1, generator=generator) < 0.5, before, vectors)
+    ports = [EncoderPort(), EncoderPort()]
+    place = torch.full((1, 1, 1), qp)
+
+    def run(vectors: Tensor, before: Tensor) -> Tensor:
+        return coder(vectors, before, place, ports[kernels.wanted()])
+
+    one, other = both(run, vectors, before)
+    assert torch.equal(one, vectors)
+    assert torch.equal(one, other)
+    for groups in zip(*(port.groups for port in ports), strict=True):
+        for parts in zip(*groups, strict=True):
+            assert torch.equal(*parts)
+    payload = BANKS.encode(ports[0].groups)
+
+    def read(before: Tensor) -> Tensor:
+        decoder = BANKS.decoder(payload)
+        decoder.expect(3 * h * w)
+        return coder(None, before, place, DecoderPort(decoder))
+
+    for decoded in both(read, before):
+        assert torch.equal(decoded, vectors)
+
+
+@few
+@given(st.binary(max_size=400), sides, sides)
+def test_motion_of_any_bytes(payload: bytes, h: int, w: int) -> None:
+    generator = torch.Generator().manual_seed(len(payload))
+    coder = motion_coder(generator)
+    before = vectors_for(generator, 1, h, w, 5.0)
+    payload = b"\xfe" * 8 + payload  # a state that an encoder might end in
+
+    def read(before: Tensor) -> Tensor:
+        decoder = BANKS.decoder(payload)
+        decoder.expect(3 * h * w)
+        return coder(None, before, torch.zeros(1, 1, 1, dtype=torch.int64), DecoderPort(decoder))
+
+    assert torch.equal(*both(read, before))
+
+
+@few
+@given(seeds, st.sampled_from(Bank), st.sampled_from([0.0, 0.3, 0.8]), st.sampled_from([0.5, 3.0, 1e5]))
+def test_rounding_of_an_encoder(seed: int, bank: Bank, thrift: float, size: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    u, mean = (random(generator, 400, size=size) for _ in range(2))
+    u[::7] = mean[::7] + (u[::7] * 2).round() / 2  # at, and near, the half
+    rows = torch.randint(N_SCALES, (400,), generator=generator, dtype=torch.int32)
+    ports = [EncoderPort(thrift), EncoderPort(thrift)]
+    values = both(lambda u, mean: ports[kernels.wanted()].code_selected(u, mean, rows, bank), u, mean)
+    assert torch.equal(*values)
+    for parts in zip(*(port.groups[0] for port in ports), strict=True):
+        assert torch.equal(*parts)
 
 
 @few
