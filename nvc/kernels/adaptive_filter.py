@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nvc.kernels.compile import inlined, kernel
+from nvc.kernels.compile import inlined, kernel, plus, times
 from nvc.kernels.team import spread
 from nvc.models.adaptive_filter import (
     ACTIVITY_FROM,
@@ -148,22 +148,25 @@ def _quads(wide: Ints) -> Ints:
 @inlined
 def _add_moments(wide, target, row, column, order, values, out):
     """Add products of what a quad's neighbours differ by, with one another and with what is wanted."""
-    for j in range(2 * row, 2 * row + 2):
-        for i in range(2 * column, 2 * column + 2):
-            here = wide[REACH + j, REACH + i]
-            for k in range(N_TAPS):
-                there = wide[REACH + j + _DOWN[k], REACH + i + _RIGHT[k]]
-                opposite = wide[REACH + j - _DOWN[k], REACH + i - _RIGHT[k]]
-                values[order[k]] = there + opposite - 2 * here
-            values[N_TAPS] = np.int32(target[j, i]) - here
-            for k in range(N_TAPS):
-                for m in range(k, N_TAPS + 1):
-                    out[k, m] += values[k] * values[m]
+    for sample in range(4):
+        j, i = 2 * row + sample // 2, 2 * column + sample % 2
+        here = wide[REACH + j, REACH + i]
+        for k in range(N_TAPS):
+            there = wide[REACH + j + _DOWN[k], REACH + i + _RIGHT[k]]
+            opposite = wide[REACH + j - _DOWN[k], REACH + i - _RIGHT[k]]
+            values[order[k], sample] = there + opposite - 2 * here
+        values[N_TAPS, sample] = np.int32(target[j, i]) - here
+    for k in range(N_TAPS):
+        for m in range(k, N_TAPS + 1):
+            total = np.int32(0)
+            for sample in range(4):
+                total = plus(total, times(values[k, sample], values[m, sample]))
+            out[k, m] += total
 
 
 @kernel
 def _luma_moments(wide, quads, target, out, start, end):
-    values = np.empty(N_TAPS + 1, np.int32)
+    values = np.empty((N_TAPS + 1, 4), np.int32)
     for row in range(start, end):
         for column in range(quads.shape[1]):
             kind, order = _classify(quads, row, column)
@@ -172,7 +175,7 @@ def _luma_moments(wide, quads, target, out, start, end):
 
 @kernel
 def _chroma_moments(wide, target, out, start, end):
-    values = np.empty(N_TAPS + 1, np.int32)
+    values = np.empty((N_TAPS + 1, 4), np.int32)
     for row in range(start, end):
         for column in range(target.shape[1] // 2):
             _add_moments(wide, target, row, column, _ORDERS[0], values, out[row, 0])

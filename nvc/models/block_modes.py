@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nvc import kernels
 from nvc.models.block_split import N_SPLITS, BlockSplit
 from nvc.models.layers import Pointwise
 from nvc.models.quantiser import BITS_PER_SQUARED_STEP, THRIFT, Bank, Port, latent_bank
@@ -29,6 +30,7 @@ FIRST_ROW = 12.0  # of a network that has not learned how likely modes are
 DEAD_ZONE = 0.3
 BITS_PER_SYMBOL, BITS_PER_DOUBLING, BITS_PER_MODE = 4.0, 2.0, 14.0
 BLOCKS_AT_ONCE = 1024
+LARGE_SYMBOL = 255  # larger ones count as this
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,27 @@ class BlockModes(nn.Module):
         u = (coefficients if predicted is None else coefficients - predicted) / step
         best = torch.zeros(u.shape[:-1], dtype=torch.int64, device=u.device)
         speaks = u.abs().amax(-1) >= 0.5 + DEAD_ZONE
-        parts = [u[speaks].split(BLOCKS_AT_ONCE)]
-        if predicted is not None:
-            parts.append((predicted / step)[speaks].split(BLOCKS_AT_ONCE))
-        best[speaks] = torch.cat([self._cheapest(*part) for part in zip(*parts, strict=True)])
+        own = u[speaks]
+        known = None if predicted is None else (predicted / step)[speaks]
+        if kernels.usable(own):
+            best[speaks] = self._chosen(own, known)
+        else:
+            parts = [part.split(BLOCKS_AT_ONCE) for part in (own, known) if part is not None]
+            best[speaks] = torch.cat([self._cheapest(*part) for part in zip(*parts, strict=True)])
         return Modes(best % N_SPLITS, best // N_SPLITS)
+
+    def _chosen(self, own: Tensor, known: Tensor | None) -> Tensor:
+        """What `_cheapest` says, but for sums in another order, sooner."""
+        from nvc.kernels.modes import Prices, choose
+
+        thrift = THRIFT[latent_bank(predicts=self.predicts)]
+        bits = thrift * _bits(torch.arange(float(LARGE_SYMBOL + 1)))
+        prices = Prices(0.5 - DEAD_ZONE, BITS_PER_SQUARED_STEP, bits.numpy(), thrift * BITS_PER_MODE)
+        places, luma, chroma = self.block_split.arrays
+        predictions = None if known is None else known.numpy()
+        return torch.from_numpy(
+            choose(own.numpy(), predictions, self.left.numpy(), places, luma, chroma, prices)
+        )
 
     def _cheapest(self, own: Tensor, known: Tensor | None = None) -> Tensor:
         """The cheapest modes, as split + N_SPLITS * blur, of blocks of residuals [n, n_kept] and of
@@ -113,9 +131,12 @@ def _cost(u: Tensor, thrift: float) -> Tensor:
     """What rows of u cost in bits and in squared errors, less the squares of u."""
     size = u.abs()
     symbols = (size + (0.5 - DEAD_ZONE)).floor()
-    bits = (symbols > 0) * BITS_PER_SYMBOL + BITS_PER_DOUBLING * torch.log2(1 + symbols)
     error = symbols * (symbols - 2 * size)
-    return (BITS_PER_SQUARED_STEP * error + thrift * bits).sum(-1)
+    return (BITS_PER_SQUARED_STEP * error + thrift * _bits(symbols)).sum(-1)
+
+
+def _bits(symbols: Tensor) -> Tensor:
+    return (symbols > 0) * BITS_PER_SYMBOL + BITS_PER_DOUBLING * torch.log2(1 + symbols)
 
 
 def mode_symbol(mode: Tensor) -> Tensor:

@@ -11,6 +11,10 @@ to 1/64.
 
 from __future__ import annotations
 
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -92,6 +96,16 @@ class BlockSplit(nn.Module):
                 lines = self._round(lines @ matrix.T).transpose(1, 2)
             parts.append(lines.flatten(1))
         return torch.cat(parts, 1)[:, self.places].to(rows.dtype)
+
+    @cached_property
+    def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Places, and matrices of luma and of chroma for each split, as kernels read them."""
+        levels = range(1, N_SPLITS)
+        luma, chroma = (
+            torch.stack([self._matrix(level, block, False) for level in levels]).numpy()
+            for block in (LUMA_BLOCK, CHROMA_BLOCK)
+        )
+        return self.places.numpy(), luma, chroma
 
     def _matrix(self, level: int, block: int, inverse: bool) -> Tensor:
         matrix: Tensor = getattr(self, f"matrix_{level}_{block}")

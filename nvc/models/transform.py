@@ -122,7 +122,7 @@ class LappedTransform(nn.Module):
 
         half = self.size // 2
         window = self.window[half:, half:].contiguous()
-        return Matrices(self.dct.numpy(), window.numpy(), self.order.numpy())
+        return Matrices.of(self.dct.numpy(), window.numpy(), self.order.numpy())
 
     def _round(self, x: Tensor) -> Tensor:
         return in_sample_units(x) if self.exact else x

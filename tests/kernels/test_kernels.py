@@ -16,12 +16,13 @@ from nvc.entropy.rans import RansCoder
 from nvc.entropy.tables import laplace_tables
 from nvc.kernels.products import LANES, VECTORS_MAX, multiply, pack
 from nvc.models.adaptive_filter import N_SETS, N_TAPS, AdaptiveFilter
+from nvc.models.block_modes import BlockModes
 from nvc.models.block_split import N_SPLITS, BlockSplit
 from nvc.models.config import CONFIGS, N_QP
 from nvc.models.layers import ACTIVATION_MAX, Block, Depthwise, Pointwise, ProductLayer, product_layers
 from nvc.models.motion_coder import MotionCoder
 from nvc.models.quantiser import N_SCALES, SYMBOL_MAX, Bank, DecoderPort, EncoderPort, scale_table
-from nvc.models.transform import LappedTransform, PictureTransform
+from nvc.models.transform import LappedTransform, PictureTransform, coefficient_frequencies
 from nvc.models.warp import FEATURE_UNIT, warp_features, warp_picture
 
 CODER = RansCoder(laplace_tables(scale_table()))
@@ -321,3 +322,27 @@ def test_a_full_disk_does_not_stop_a_kernel(monkeypatch: pytest.MonkeyPatch) -> 
     compiled = kernel(doubled)
     monkeypatch.setattr(compiled._cache._cache_file, "save", full)
     assert compiled(21) == 42
+
+
+@pytest.mark.parametrize("predicts", [True, False])
+def test_modes_are_chosen_alike(predicts: bool) -> None:
+    generator = torch.Generator().manual_seed(1)
+    transform = PictureTransform()
+    modes = BlockModes(transform.kept, coefficient_frequencies(), 8, predicts=predicts)
+    modes.block_split.exact = True
+    blocks = random(generator, 20, 20, len(transform.kept))
+    low = 1 / (1 + 40 * coefficient_frequencies() ** 2)
+    smooth = blocks * low * 8
+    split = torch.randint(3, (20, 20), generator=generator)
+    edges = modes.block_split.inverse(blocks * (torch.rand(blocks.shape, generator=generator) < 0.03), split)
+    prediction = random(generator, *blocks.shape) if predicts else None
+    wanted = (smooth + edges * 3)[None]
+    step = torch.ones(1, 1, 1, blocks.shape[-1])
+    predicted = None if prediction is None else (0.7 * smooth + prediction)[None]
+    with torch.inference_mode():
+        chosen = modes.choose(wanted, predicted, step)
+        with kernels.switched(False):
+            by_torch = modes.choose(wanted, predicted, step)
+    pairs = torch.stack([by_torch.split * 3 + by_torch.blur, chosen.split * 3 + chosen.blur])
+    assert len(pairs[0].unique()) >= (6 if predicts else 3)
+    assert (pairs[0] == pairs[1]).float().mean() > 0.999
