@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bitstream_spec import CorruptStream, FramePacket, FrameType, Layer, Substream, UnsupportedStream
+from nvc.devices import return_free_memory
 from nvc.errors import DecodeError
 from nvc.filter_search import fitted_offsets
 from nvc.frames import Frame, Plane
@@ -183,6 +184,7 @@ class FrameCoder:
         before: tuple[Reference | None, ...] = (None,) * len(ports)
         if frame_type is FrameType.I:
             self.state = None  # the GOP before makes room
+            return_free_memory()
         else:
             if self.state is None:
                 raise CorruptStream("a P frame without a frame before it")
