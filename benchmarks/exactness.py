@@ -72,7 +72,7 @@ def run(python: str, streams: list[Path], variant: str, environment: dict[str, s
         command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}
     )
     if result.returncode:
-        return [result.stderr.strip().splitlines()[-1][:60]] * len(streams)
+        raise SystemExit(f"{variant}: {result.stderr.strip().splitlines()[-1]}")
     values: list[str] = json.loads(result.stdout)
     return values
 
