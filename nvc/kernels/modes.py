@@ -144,7 +144,7 @@ def choose(
     own: Floats,
     known: Floats | None,
     left: Floats,
-    places: Ints,
+    places: tuple[Ints, Ints],
     luma: Doubles,
     chroma: Doubles,
     prices: Prices,
@@ -153,7 +153,8 @@ def choose(
 
     own, known: what is left of the blocks and their predictions, in quantiser steps [n_blocks, n_kept]; known
     is None where no block can be blurred. left: [blurs, n_kept], what each blur leaves of a prediction.
-    places: see `split.exchange`. luma, chroma: matrices of each split [splits, n, n].
+    places: see `split.exchange`, and the same in transposed planes. luma, chroma: matrices of each split
+    [splits, n, n].
     """
     best = np.zeros(len(own), np.int64)
     blurs = left if known is not None else left[:1]
@@ -163,7 +164,7 @@ def choose(
         np.ascontiguousarray(own),
         np.ascontiguousarray(own if known is None else known),
         blurs,
-        (places, _transposed(places, luma.shape[1], chroma.shape[1])),
+        places,
         luma,
         chroma,
         (*numbers, prices.bits, np.float32(prices.mode_bits)),
@@ -171,14 +172,3 @@ def choose(
     )
     spread(run, len(own), len(own) * len(blurs) * len(luma) * 2 * luma.shape[1] ** 3)
     return best
-
-
-def _transposed(places: Ints, *sides: int) -> Ints:
-    """Places in planes that are transposed."""
-    found, start = places.copy(), 0
-    for side in (sides[0], *sides[1:] * 2):
-        inside = (places >= start) & (places < start + side * side)
-        row, column = np.divmod(places[inside] - start, side)
-        found[inside] = start + column * side + row
-        start += side * side
-    return found

@@ -21,13 +21,13 @@ UNIT, PER_UNIT = 1 / 64, 64.0
 
 
 @inlined
-def rounded(x):
-    return ((x * PER_UNIT + _TO_INTEGER) - _TO_INTEGER) * UNIT
+def whole(x):
+    return (x + _TO_INTEGER) - _TO_INTEGER
 
 
 @inlined
-def whole(x):
-    return (x + _TO_INTEGER) - _TO_INTEGER
+def rounded(x):
+    return whole(x * PER_UNIT) * UNIT
 
 
 @inlined

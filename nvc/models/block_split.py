@@ -31,6 +31,9 @@ from nvc.models.transform import (
 
 N_SPLITS = 3
 LEAST_TRANSFORM = 4
+Ints = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+
 PLANES = (LUMA_BLOCK, CHROMA_BLOCK, CHROMA_BLOCK)
 
 
@@ -98,14 +101,17 @@ class BlockSplit(nn.Module):
         return torch.cat(parts, 1)[:, self.places].to(rows.dtype)
 
     @cached_property
-    def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Places, and matrices of luma and of chroma for each split, as kernels read them."""
+    def arrays(self) -> tuple[tuple[Ints, Ints], Doubles, Doubles]:
+        """Places, the same in transposed planes, and matrices of luma and of chroma for each split, as
+        kernels read them."""
         levels = range(1, N_SPLITS)
         luma, chroma = (
             torch.stack([self._matrix(level, block, False) for level in levels]).numpy()
             for block in (LUMA_BLOCK, CHROMA_BLOCK)
         )
-        return self.places.numpy(), luma, chroma
+        planes = torch.arange(N_COEFFICIENTS).split([n * n for n in PLANES])
+        transposed = torch.cat([p.view(n, n).T.flatten() for p, n in zip(planes, PLANES, strict=True)])
+        return (self.places.numpy(), transposed[self.places].numpy()), luma, chroma
 
     def _matrix(self, level: int, block: int, inverse: bool) -> Tensor:
         matrix: Tensor = getattr(self, f"matrix_{level}_{block}")

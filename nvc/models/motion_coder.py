@@ -111,10 +111,11 @@ class MotionCoder(nn.Module):
         before = previous.flatten(1, 2)
         given = None if vectors is None else vectors.flatten(1, 2)
         known = torch.zeros_like(before)
+        packed = self._packed(qp) if self._fits_kernels(known) else None
         for index, (here, around) in enumerate(passes(rows, columns, previous.device)):
             if not len(here):
                 continue
-            expected = self._expect(known, before, here, around, index, qp)
+            expected = self._expect(known, before, here, around, index, qp, packed)
             own = None if given is None else given[:, here]
             if own is not None and decide is not None:
                 own = decide(here, own, expected)
@@ -123,14 +124,21 @@ class MotionCoder(nn.Module):
         return known.view(b, rows, columns, 2)
 
     def _expect(
-        self, known: Tensor, before: Tensor, here: Tensor, around: Tensor, index: int, qp: Tensor
+        self,
+        known: Tensor,
+        before: Tensor,
+        here: Tensor,
+        around: Tensor,
+        index: int,
+        qp: Tensor,
+        packed: PackedMotion | None,
     ) -> Expected:
-        """See `look_around`."""
-        if self._fits_kernels(known):
+        """See `look_around`; packed: where kernels run, the network as they read it."""
+        if packed is not None:
             from nvc.kernels.motion import expect
 
             vectors, places = (known[0].numpy(), before[0].numpy()), (here.numpy(), around.numpy())
-            found = expect(*vectors, *places, index, self._packed(qp))
+            found = expect(*vectors, *places, index, packed)
             return Expected(*(torch.from_numpy(part)[None] for part in found))
         candidates, rank, seen = look_around(known, before, here, around, index)
         x = F.leaky_relu(self.modulation(self.enter(seen[:, None]), qp), 0.125)
