@@ -184,7 +184,8 @@ class FrameCoder:
         before: tuple[Reference | None, ...] = (None,) * len(ports)
         if frame_type is FrameType.I:
             self.state = None  # the GOP before makes room
-            return_free_memory()
+            if x is not None:  # what an encoder does to a keyframe takes much; a decoder had only waited
+                return_free_memory()
         else:
             if self.state is None:
                 raise CorruptStream("a P frame without a frame before it")
