@@ -2,6 +2,7 @@
 
     python -m benchmarks.speed CLIP [--frames 33] [--rounds 3] [--model s] [--qp 32] [--threads 1]
     python -m benchmarks.speed [--frames 33] [--sizes 416x240,1280x720] [--model s] [--qp 32] [--threads 2]
+                               [--kernels-only]
 
 With a clip, each round runs every codec once, so that a change of the machine's load meets all of them.
 Printed are the fastest round's frames per second and each codec's ratio to nvc. x264 and x265 have one
@@ -79,8 +80,10 @@ def measure_command(options: list[str], n_frames: int, folder: Path, kernels: st
     )
 
 
-def compare_kernels(sizes: str, n_frames: int, options: list[str], quality: list[str]) -> None:
-    """Print what encoding and decoding cost with kernels and without, at each size."""
+def compare_kernels(
+    sizes: str, n_frames: int, options: list[str], quality: list[str], kernels: tuple[str, ...]
+) -> None:
+    """Print what encoding and decoding cost at each size, with kernels and without if both are wanted."""
     print(
         f"{'size':<11}{'command':<8}{'kernels':<9}{'fps':>8}{'ratio':>7}{'cpu ms':>9}{'start s':>9}{'MiB':>7}"
     )
@@ -95,11 +98,12 @@ def compare_kernels(sizes: str, n_frames: int, options: list[str], quality: list
                 "decode": ["decode", str(stream), str(decoded), *options],
             }
             for verb, command in commands.items():
-                plain = measure_command(command, n_frames, folder, "0")
-                compiled = measure_command(command, n_frames, folder, "1")
-                for label, cost in (("no", plain), ("yes", compiled)):
+                costs = {choice: measure_command(command, n_frames, folder, choice) for choice in kernels}
+                base = costs[kernels[0]]
+                for choice, cost in costs.items():
+                    label = "yes" if choice == "1" else "no"
                     print(
-                        f"{size:<11}{verb:<8}{label:<9}{cost.fps:>8.1f}{cost.fps / plain.fps:>7.2f}"
+                        f"{size:<11}{verb:<8}{label:<9}{cost.fps:>8.1f}{cost.fps / base.fps:>7.2f}"
                         f"{cost.cpu_ms:>9.1f}{cost.start_s:>9.2f}{cost.peak_mib:>7.0f}",
                         flush=True,
                     )
@@ -125,11 +129,13 @@ def main() -> None:
     parser.add_argument("--qp", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--kernels-only", action="store_true", help="Do not measure without kernels.")
     wanted = parser.parse_args()
     if wanted.clip is None:
         running = ["--threads", str(wanted.threads), "--device", wanted.device]
         quality = ["--model", wanted.model, "--qp", str(wanted.qp)]
-        compare_kernels(wanted.sizes, wanted.frames, running, quality)
+        kernels = ("1",) if wanted.kernels_only else ("0", "1")
+        compare_kernels(wanted.sizes, wanted.frames, running, quality, kernels)
         return
     own = make_nvc_codec(wanted.model, (wanted.qp,), "medium", wanted.device, wanted.threads)
     codecs: list[tuple[BenchCodec, int]] = [(own, wanted.qp)]

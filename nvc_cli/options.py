@@ -28,7 +28,7 @@ def running_options(function: F) -> F:
         type=click.IntRange(min=0),
         default=0,
         show_default="as many as torch likes",
-        help="CPU threads for the networks.",
+        help="CPU threads, of all processes that are not asked for by --jobs, or of each that is.",
     )(function)
     return click.option(
         "--device",
@@ -43,9 +43,9 @@ def jobs_option(function: F) -> F:
     """Add --jobs."""
     return click.option(
         "--jobs",
-        type=POSITIVE,
-        default=1,
-        show_default=True,
+        type=click.IntRange(min=0),
+        default=0,
+        show_default="as many as are worth it",
         help="Processes that code GOPs side by side, of one thread each. The result does not depend on it.",
     )(function)
 

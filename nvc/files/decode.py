@@ -11,6 +11,7 @@ from bitstream_spec import DEFAULT_LIMITS, Limits, StreamHeader
 from nvc.errors import ConfigError, MediaError
 from nvc.files.ahead import ahead
 from nvc.files.decoding import Decoding, Losses, OnFrame, Progress, check_layers, open_decoders
+from nvc.files.jobs import Extent, choose_jobs
 from nvc.files.part import StreamPart
 from nvc.files.pending import STANDARD_STREAM, check_target, pending_path
 from nvc.files.source import open_stream
@@ -47,8 +48,9 @@ def decode(
     the first frame, and `n_frames` choose a part, which then begins at time 0. `layers` leaves out
     those above so many; frames whose upper layers are damaged or missing are decoded by those below. For
     `lossless` and `crf` see `nvc.media.open_output`. More than one of `jobs` decode GOPs side by side, in
-    processes of one thread each unless `threads` says otherwise; the frames are the same. `follow_s` waits
-    for a file that is still being written until it has not grown for so many seconds.
+    processes of one thread each unless `threads` says otherwise, 0 as many as are worth it; the frames are
+    the same. `follow_s` waits for a file that is still being written until it has not grown for so many
+    seconds.
 
     Without `verify` damage to a frame's base layer goes unnoticed until it leads to what no stream holds.
     If the stream is damaged, cut short or over the `limits`, the output holds the frames before that place
@@ -70,13 +72,16 @@ def decode(
         part = StreamPart(reader, start_s, duration_s, n_frames)
         losses = Losses(header, None if start_s else 0)
         progress = Progress(header, file, n_expected, on_frame, layers)
-        crew = stack.enter_context(open_decoders(header, device, threads, verify, jobs, layers))
+        is_known = start_s is None and duration_s is None and str(output) != STANDARD_STREAM
+        extent = Extent.of_stream(header, trailer, n_frames) if trailer and is_known else None
+        sharing = choose_jobs(jobs, threads, device, extent)
+        crew = stack.enter_context(open_decoders(header, device, sharing, verify, layers))
         decoding = Decoding(
             part,
             crew,
             losses,
             progress,
-            n_in_flight=frames_in_flight(header.width, header.height, jobs),
+            n_in_flight=frames_in_flight(header.width, header.height, sharing.n),
             can_seek=file.seekable(),
             goes_on=conceal,
             fills=conceal,

@@ -9,6 +9,7 @@ from functools import partial
 
 from bitstream_spec import AudioPacket, FramePacket, FrameType, StreamError, StreamHeader
 from nvc.errors import ConfigError, DecodeError, MediaError
+from nvc.files.jobs import Jobs
 from nvc.files.part import Fault, StreamPart, WantedFrame
 from nvc.files.source import CountingFile
 from nvc.files.summary import FrameReport, FrameTally, Loss
@@ -40,11 +41,10 @@ DecoderCrew = Crew[Task, Task, Decoded, None]
 
 
 def open_decoders(
-    header: StreamHeader, device: str, threads: int, verify: bool, jobs: int, n_layers: int | None = None
+    header: StreamHeader, device: str, jobs: Jobs, verify: bool, n_layers: int | None = None
 ) -> DecoderCrew:
-    """Make the workers of a decode; several of them have one thread each unless `threads` says otherwise."""
-    threads = threads if jobs == 1 else threads or 1
-    return Crew(partial(_Coder, header, device, threads, verify, n_layers), jobs)
+    """Make the workers of a decode."""
+    return Crew(partial(_Coder, header, device, jobs.threads, verify, n_layers), jobs.n)
 
 
 class _Coder(Coder[Task, Task, Decoded, None]):

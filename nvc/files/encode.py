@@ -29,6 +29,7 @@ from bitstream_spec.sections import build_stream_header
 from nvc.config import EncoderConfig
 from nvc.errors import ConfigError, MediaError
 from nvc.files.ahead import ahead
+from nvc.files.jobs import Extent, choose_jobs
 from nvc.files.pending import STANDARD_STREAM, check_target, pending_file, pending_path
 from nvc.files.summary import EncodeSummary, FrameReport, FrameTally, LayerSummary
 from nvc.files.workers import Coder, Crew, frames_in_flight, in_order
@@ -68,7 +69,7 @@ def encode(
     "-" is y4m on standard input and a stream on standard output. The first `skip` frames are left out and at
     most `n_frames` are encoded. `reconstruction` names a file, lossless, for the frames a decoder will give.
     More than one of `jobs` code GOPs side by side, in processes of one thread each unless `config` says
-    otherwise; the stream is the same.
+    otherwise; 0 is as many as are worth it. The stream is the same.
     Raises MediaError if a file cannot be read or written, ModelError if the weights are not there,
     LimitExceeded if a reader with the same `limits` would refuse the stream, ConfigError for several jobs
     with a target, WorkerError if one of several processes dies.
@@ -83,15 +84,16 @@ def encode(
         raise ConfigError("several passes read the input several times: give a file, not standard input")
     if jobs > 1 and (config.has_target or config.maxrate_kbps is not None):
         raise ConfigError("a target steers each frame by those before it: it needs one job")
-    config = config if jobs == 1 else replace(config, threads=config.threads or 1)
     before: PassResult | None = None
     for number in range(1, config.n_passes + 1):
         is_last = number == config.n_passes
         with contextlib.ExitStack() as stack:
             video = stack.enter_context(open_video(_source(input), skip=skip, n_frames=n_frames))
             wants_recon = is_last and reconstruction is not None
-            open_encoder = partial(_Coder, config, _facts(video), before, wants_recon)
-            crew = stack.enter_context(Crew(open_encoder, jobs))
+            n_jobs, threads = choose_jobs(jobs, config.threads, config.device, _extent(video, config, output))
+            coding = replace(config, threads=threads)
+            open_encoder = partial(_Coder, coding, _facts(video), before, wants_recon)
+            crew = stack.enter_context(Crew(open_encoder, n_jobs))
             header = stream_header(video, *crew.facts)
             recon = None
             if is_last and reconstruction is not None:
@@ -99,7 +101,7 @@ def encode(
             file = stack.enter_context(pending_file(output if is_last else os.devnull))
             writer = stack.enter_context(StreamWriter(file, header, limits))
             planned = stack.enter_context(ahead(_planned(video, config, crew), video.stop))
-            coded = in_order(_submitted(planned, crew), frames_in_flight(header.width, header.height, jobs))
+            coded = in_order(_submitted(planned, crew), frames_in_flight(header.width, header.height, n_jobs))
             figures = _write_all(coded, video, writer, recon, on_frame)
             before = figures.as_pass()
     return figures.summarise(str(input), str(output), time.monotonic() - began, tuple(video.notices))
@@ -117,6 +119,15 @@ def _facts(video: VideoReader) -> VideoFacts:
         overhead_bytes=header_bytes + _TRAILER_BYTES,
         audio_kbps=sum(track.bit_rate for track in video.audio_tracks) / 1000,
     )
+
+
+def _extent(video: VideoReader, config: EncoderConfig, output: str | Path) -> Extent | None:
+    """Return what may be coded side by side; None: frame by frame, or nobody should wait for a whole GOP."""
+    info = video.info
+    is_steered = config.has_target or config.maxrate_kbps is not None
+    if info.n_frames is None or is_steered or str(output) == STANDARD_STREAM:
+        return None
+    return Extent.of_video(info.width, info.height, info.n_frames, config.keyint)
 
 
 @dataclass(frozen=True)

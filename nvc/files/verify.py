@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bitstream_spec import DEFAULT_LIMITS, Limits
 from nvc.files.decoding import Decoding, Losses, OnFrame, Progress, open_decoders
+from nvc.files.jobs import Extent, choose_jobs
 from nvc.files.part import StreamPart
 from nvc.files.source import open_stream
 from nvc.files.summary import VerifySummary
@@ -26,7 +27,8 @@ def verify(
 ) -> VerifySummary:
     """Decode the whole stream and compare every frame with the checksum its encoder wrote.
 
-    Goes on behind a fault with the next GOP that can be found; several `jobs` decode GOPs side by side.
+    Goes on behind a fault with the next GOP that can be found; several `jobs` decode GOPs side
+    by side, 0 as many as are worth it.
     Raises StreamError if not even the header can be used or is over the `limits`, MediaError if the file
     cannot be read, ModelError if the weights are not installed, WorkerError if one of several processes dies.
     """
@@ -37,13 +39,15 @@ def verify(
         trailer = reader.read_trailer() if file.seekable() else None
         losses = Losses(header, 0)
         progress = Progress(header, file, trailer.n_frames if trailer else None, on_frame)
-        with open_decoders(header, device, threads, True, jobs) as crew:
+        extent = Extent.of_stream(header, trailer) if trailer else None
+        sharing = choose_jobs(jobs, threads, device, extent)
+        with open_decoders(header, device, sharing, True) as crew:
             decoding = Decoding(
                 StreamPart(reader),
                 crew,
                 losses,
                 progress,
-                n_in_flight=frames_in_flight(header.width, header.height, jobs),
+                n_in_flight=frames_in_flight(header.width, header.height, sharing.n),
                 can_seek=False,
                 goes_on=True,
                 fills=False,
