@@ -209,6 +209,18 @@ def _look_around(planes, current, around, region, x, y, prices, cost):
     return x, y, cost
 
 
+@inlined
+def _last_change(changes, region):
+    """The last of the changes of a region and of all that is beside it."""
+    top, left, bottom, right = region
+    rows, columns = changes.shape
+    last = np.int32(0)
+    for row in range(max(top - 1, 0), min(bottom + 1, rows)):
+        for column in range(max(left - 1, 0), min(right + 1, columns)):
+            last = max(last, changes[row, column])
+    return last
+
+
 @kernel
 def _search(planes, current, candidates, prices, sizes):
     """Vectors int32 [rows, columns, 2], and what they cost; see `search_blocks`."""
@@ -217,6 +229,9 @@ def _search(planes, current, candidates, prices, sizes):
     errors = np.zeros((rows, columns), np.int64)
     tried = np.empty((n + 9, 2), np.int32)
     surroundings = np.empty((4 * REGION_MAX, 2), np.int32)
+    # When a block's vector changed, and when a region of so many blocks a side was looked at.
+    changes, looks = np.zeros((rows, columns), np.int32), np.full((REGION_MAX + 1, rows, columns), -1, np.int32)
+    now = np.int32(0)
     finest = rows + columns
     for turn in range(len(sizes)):
         size = sizes[turn]
@@ -226,6 +241,10 @@ def _search(planes, current, candidates, prices, sizes):
             for left in range(0, columns, size):
                 region = top, left, min(top + size, rows), min(left + size, columns)
                 _, _, bottom, right = region
+                if _last_change(changes, region) <= looks[size, top, left]:
+                    continue  # it would find the same once more
+                now += 1
+                looks[size, top, left] = now
                 before = np.float64(_FAR)
                 if turn:
                     before = np.float64(_price(vectors, top, left, bottom, right, prices))
@@ -242,6 +261,8 @@ def _search(planes, current, candidates, prices, sizes):
                 if cost < before:
                     for row in range(top, bottom):
                         for column in range(left, right):
+                            if vectors[row, column, 0] != x or vectors[row, column, 1] != y:
+                                changes[row, column] = now
                             vectors[row, column, 0], vectors[row, column, 1] = x, y
                             block = row, column, row + 1, column + 1
                             errors[row, column] = _error(planes, current, block, x, y, _FAR)
