@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvc.kernels.compile import inlined, kernel
-from nvc.kernels.decision import coded_bits
+from nvc.kernels.decision import LANES, coded_bits
 from nvc.kernels.search import PAD, REACH
 from nvc.kernels.team import spread
 from nvc.models.golden import SUPERBLOCK
@@ -18,14 +18,8 @@ from nvc.models.warp import GRID, VECTOR_UNIT
 Ints = npt.NDArray[np.int32]
 Doubles = npt.NDArray[np.float64]
 
-_HALF = np.float32(0.5)
+_ZERO, _HALF = np.float32(0), np.float32(0.5)
 _WORK = 100_000  # of a superblock, see `spread`
-
-
-@inlined
-def _is_inside(planes, row, column, x, y):
-    top, left = row * GRID + PAD + y // VECTOR_UNIT, column * GRID + PAD + x // VECTOR_UNIT
-    return 0 <= top <= planes.shape[2] - GRID and 0 <= left <= planes.shape[3] - GRID
 
 
 @inlined
@@ -49,31 +43,60 @@ def _add(prediction, own, kind, out):
 
 
 @inlined
-def _residual_bits(current, row, column, prediction, bits_per_square, knee, block):
+def _is_known(vectors, x, y):
+    found = False
+    for k in range(len(vectors)):
+        found = found or (vectors[k, 0] == x and vectors[k, 1] == y)
+    return found
+
+
+@inlined
+def _put(plane, top, left, lane, out):
+    """Put the block that begins there in a plane where its lane has it, see `coded_bits`."""
     for j in range(GRID):
-        for i in range(GRID):
-            its = current[row * GRID + REACH + j, column * GRID + REACH + i]
-            block[j, i] = prediction[j, i] - np.float32(its)
-    return coded_bits(block, bits_per_square, knee, np.inf)
+        samples, first = plane[top + j], np.uint64(left)
+        place = np.uint64(j * GRID * LANES + lane)
+        for i in range(np.uint64(GRID)):
+            out[place + i * np.uint64(LANES)] = np.float32(samples[first + i])
+
+
+@inlined
+def _cost(said, prediction, current, weights, residuals, bits):
+    """What a superblock's symbols and its residual count."""
+    per_square, knee, weight = weights
+    for i in range(np.uint64(len(residuals))):
+        residuals[i] = prediction[i] - current[i]
+    coded_bits(residuals, per_square, knee, bits)
+    total = np.float64(said)
+    for lane in range(LANES):
+        total += weight * bits[lane]
+    return total
 
 
 @kernel
 def _choose(pictures, options, tables, weights, kinds, chosen, said, costs, prediction, start, end):
     golden, current, so_far = pictures
     kind_bits, vector_bits = tables
-    per_square, knee, weight = weights
     rows, columns = so_far.shape[0] // GRID, so_far.shape[1] // GRID
     furthest = len(vector_bits) - 1
-    own, block = np.empty((GRID, GRID), np.float32), np.empty((GRID, GRID), np.float32)
+    block, lane_bits = np.empty((GRID, GRID), np.float32), np.empty(LANES)
+    # Of a superblock's blocks, side by side; those beyond the picture's edge stay zero.
+    n = GRID * GRID * LANES
+    source, before, own = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
+    both, residuals = np.empty(n, np.float32), np.empty(n, np.float32)
     for row in range(start, end):
-        bottom = min((row + 1) * SUPERBLOCK, rows)
+        upper, bottom = row * SUPERBLOCK, min((row + 1) * SUPERBLOCK, rows)
         for column in range(kinds.shape[1]):
-            right = min((column + 1) * SUPERBLOCK, columns)
-            said[row, column] = least = np.float64(kind_bits[row, column, 0])
-            for r in range(row * SUPERBLOCK, bottom):
-                for c in range(column * SUPERBLOCK, right):
-                    there = so_far[r * GRID : (r + 1) * GRID, c * GRID : (c + 1) * GRID]
-                    least += weight * _residual_bits(current, r, c, there, per_square, knee, block)
+            left, right = column * SUPERBLOCK, min((column + 1) * SUPERBLOCK, columns)
+            source[:], before[:], own[:] = _ZERO, _ZERO, _ZERO
+            for r in range(upper, bottom):
+                for c in range(left, right):
+                    lane = (r - upper) * SUPERBLOCK + c - left
+                    _put(current, r * GRID + REACH, c * GRID + REACH, lane, source)
+                    _put(so_far, r * GRID, c * GRID, lane, before)
+            silent = np.float64(kind_bits[row, column, 0])
+            said[row, column] = silent
+            least = _cost(silent, before, source, weights, residuals, lane_bits)
             expected_x, expected_y = options[0, row, column]
             for option in range(len(options)):
                 x, y = options[option, row, column]
@@ -82,30 +105,35 @@ def _choose(pictures, options, tables, weights, kinds, chosen, said, costs, pred
                     bits = np.float64(kind_bits[row, column, 1])
                     bits += vector_bits[min(abs(x - expected_x), furthest)]
                     bits += vector_bits[min(abs(y - expected_y), furthest)]
-                by_both, by_golden = bits, bits
-                is_inside = True
-                for r in range(row * SUPERBLOCK, bottom):
-                    for c in range(column * SUPERBLOCK, right):
-                        is_inside = is_inside and _is_inside(golden, r, c, x, y)
-                        if not is_inside or min(by_both, by_golden) >= least:
-                            continue
-                        _take(golden, r, c, x, y, own)
-                        by_golden += weight * _residual_bits(current, r, c, own, per_square, knee, block)
-                        there = so_far[r * GRID : (r + 1) * GRID, c * GRID : (c + 1) * GRID]
-                        _add(there, own, 1, own)
-                        by_both += weight * _residual_bits(current, r, c, own, per_square, knee, block)
-                if is_inside and min(by_both, by_golden) < least:
+                if bits >= least or _is_known(options[:option, row, column], x, y):
+                    continue
+                down, across = PAD + y // VECTOR_UNIT, PAD + x // VECTOR_UNIT
+                if upper * GRID + down < 0 or bottom * GRID + down > golden.shape[2]:
+                    continue
+                if left * GRID + across < 0 or right * GRID + across > golden.shape[3]:
+                    continue
+                plane = golden[y % VECTOR_UNIT, x % VECTOR_UNIT]
+                for r in range(upper, bottom):
+                    for c in range(left, right):
+                        lane = (r - upper) * SUPERBLOCK + c - left
+                        _put(plane, r * GRID + down, c * GRID + across, lane, own)
+                for i in range(np.uint64(n)):
+                    both[i] = (before[i] + own[i]) * _HALF
+                by_golden = _cost(bits, own, source, weights, residuals, lane_bits)
+                by_both = _cost(bits, both, source, weights, residuals, lane_bits)
+                if min(by_both, by_golden) < least:
                     least, said[row, column] = min(by_both, by_golden), bits
                     kinds[row, column] = 1 if by_both < by_golden else 2
                     chosen[row, column, 0], chosen[row, column, 1] = x, y
             costs[row, column] = least
             x, y = chosen[row, column]
-            for r in range(row * SUPERBLOCK, bottom):
-                for c in range(column * SUPERBLOCK, right):
-                    _take(golden, r, c, x, y, own)
-                    top, left = r * GRID, c * GRID
-                    there = so_far[top : top + GRID, left : left + GRID]
-                    _add(there, own, kinds[row, column], prediction[top : top + GRID, left : left + GRID])
+            for r in range(upper, bottom):
+                for c in range(left, right):
+                    _take(golden, r, c, x, y, block)
+                    top, beside = r * GRID, c * GRID
+                    there = so_far[top : top + GRID, beside : beside + GRID]
+                    moved = prediction[top : top + GRID, beside : beside + GRID]
+                    _add(there, block, kinds[row, column], moved)
 
 
 def choose(
