@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,14 +24,14 @@ class GopSchedule:
 
     def __init__(self, config: EncoderConfig) -> None:
         self._config = config
-        self._before: npt.NDArray[np.uint8] | None = None
+        self._before: npt.NDArray[np.float32] | None = None
         self._n_in_gop = 0
 
     def begins_gop(self, luma: npt.NDArray[np.uint8]) -> bool:
         """Whether the next frame, of luma [h, w], is a keyframe."""
-        before, self._before = self._before, luma
+        before, self._before = self._before, shrink(luma)
         is_due = before is None or self._n_in_gop == self._config.keyint
-        if is_due or (self._config.scene_cut and before is not None and is_scene_cut(before, luma)):
+        if is_due or (self._config.scene_cut and before is not None and is_scene_cut(before, self._before)):
             self._n_in_gop = 0
         self._n_in_gop += 1
         return self._n_in_gop == 1
@@ -65,21 +66,22 @@ def clip_qp(qp: int) -> int:
     return min(max(qp, 0), QP_MAX)
 
 
-def is_scene_cut(before: npt.NDArray[np.uint8], current: npt.NDArray[np.uint8]) -> bool:
-    """Whether luma `current` [h, w] has so little of `before` in it that a keyframe is worth its bits.
+def is_scene_cut(before: npt.NDArray[np.float32], current: npt.NDArray[np.float32]) -> bool:
+    """Whether `current` has so little of `before` in it, both as `shrink` has them, that a keyframe is worth
+    its bits.
 
-    Compares, at 1/8 of the resolution, the change between the frames with the detail inside the new one:
-    where the past predicts worse than a flat guess does, it is of no use.
+    Compares the change between the frames with the detail inside the new one: where the past predicts worse
+    than a flat guess does, it is of no use.
     """
-    a, b = _shrink(before), _shrink(current)
-    change = float(np.abs(a - b).mean())
-    detail = float(np.abs(b - b.mean()).mean())
+    change = float(np.abs(current - before).mean())
+    detail = float(np.abs(current - current.mean()).mean())
     return change > SCENE_CUT_FLOOR and change > SCENE_CUT_RATIO * detail
 
 
-def _shrink(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def shrink(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Luma [h, w] at an eighth of its resolution, by means; smaller than 8 samples it stays."""
     h, w = plane.shape[0] // 8 * 8, plane.shape[1] // 8 * 8
     if not h or not w:
         return plane.astype(np.float32)
-    blocks = plane[:h, :w].astype(np.float32).reshape(h // 8, 8, w // 8, 8)
-    return np.asarray(blocks.mean((1, 3)), np.float32)
+    small = cv2.resize(plane[:h, :w].astype(np.float32), (w // 8, h // 8), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nvc.frames import Frame
+from nvc.metrics import squared_error
 from nvc.models.picture_coder import FINEST_STEP, QP_PER_CHROMA_DOUBLING, QP_PER_DOUBLING
 from nvc.models.quantiser import BITS_PER_SQUARED_STEP
 from nvc.quality_map import Offsets
@@ -46,9 +47,8 @@ class CodedFrame:
         doublings = (QP_PER_DOUBLING, QP_PER_CHROMA_DOUBLING, QP_PER_CHROMA_DOUBLING)
         planes = zip(source.planes, self.reconstruction.planes, doublings, strict=True)
         for original, decoded, doubling in planes:
-            difference = original.astype(np.int32) - decoded
             step = FINEST_STEP * 2 ** (qp / doubling)
-            total += BITS_PER_SQUARED_STEP * float((difference * difference).sum(dtype=np.int64)) / step**2
+            total += BITS_PER_SQUARED_STEP * squared_error(original, decoded) / step**2
         return total
 
 

@@ -7,6 +7,7 @@ task after the other; a thread here feeds it. A worker ends when this process do
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import signal
 from abc import ABC, abstractmethod
@@ -158,7 +159,9 @@ class _Process:
     def __init__(self, open_coder: Callable[[], Coder[Any, Any, Any, Any]]) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, its_end = context.Pipe()
-        self._process = context.Process(target=_serve, args=(its_end, open_coder), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(its_end, open_coder, gc.get_threshold()), daemon=True
+        )
         with _interrupts_held():
             self._process.start()
         its_end.close()
@@ -223,8 +226,11 @@ class _Process:
                 future.set_exception(value)
 
 
-def _serve(pipe: Connection, open_coder: Callable[[], Coder[Any, Any, Any, Any]]) -> None:
+def _serve(
+    pipe: Connection, open_coder: Callable[[], Coder[Any, Any, Any, Any]], gc_threshold: tuple[int, int, int]
+) -> None:
     """Answer tasks until the other end of the pipe is closed."""
+    gc.set_threshold(*gc_threshold)
     with contextlib.suppress(EOFError, OSError):
         try:
             coder = open_coder()
