@@ -19,7 +19,7 @@ from bitstream_spec import CorruptStream, FramePacket, FrameType, Layer, Substre
 from nvc.devices import return_free_memory
 from nvc.errors import DecodeError
 from nvc.filter_search import fitted_offsets
-from nvc.frames import Frame, Plane
+from nvc.frames import Frame, Plane, edged
 from nvc.gop import clip_qp
 from nvc.model_store import Model
 from nvc.models.adaptive_filter import SYMBOLS_PER_FRAME, code_offsets
@@ -266,18 +266,14 @@ class FrameCoder:
 
     def pad_luma(self, plane: Plane) -> Plane:
         """Repeat a luma plane's last row and column up to the coded size."""
-        pad = (0, self.padded_height - plane.shape[0]), (0, self.padded_width - plane.shape[1])
-        return np.pad(plane, pad, mode="edge")
+        return edged(plane, 0, (self.padded_height - plane.shape[0], self.padded_width - plane.shape[1]))
 
     def _to_picture(self, frame: Frame) -> Picture:
         def centred(plane: Plane) -> Tensor:
             return torch.from_numpy(plane)[None].to(self.device).float() - CENTRE
 
-        pad = (
-            (0, self.padded_height // 2 - frame.u.shape[0]),
-            (0, self.padded_width // 2 - frame.u.shape[1]),
-        )
-        u, v = (np.pad(plane, pad, mode="edge") for plane in (frame.u, frame.v))
+        pad = self.padded_height // 2 - frame.u.shape[0], self.padded_width // 2 - frame.u.shape[1]
+        u, v = (edged(plane, 0, pad) for plane in (frame.u, frame.v))
         return centred(self.pad_luma(frame.y)), centred(u), centred(v)
 
     def _to_frames(self, pts: int, duration: int) -> tuple[Frame, ...]:

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 Plane = npt.NDArray[np.uint8]
+Samples = TypeVar("Samples", bound=np.generic)
+
+
+def edged(
+    plane: npt.NDArray[Samples], before: int, after: tuple[int, int] | None = None
+) -> npt.NDArray[Samples]:
+    """A plane [h, w] with its edges repeated: `before` rows above and columns on the left, and as many below
+    and on the right, or `after` of them, rows and columns."""
+    import cv2  # what only reads or writes frames need not wait for it
+
+    below, right = after or (before, before)
+    wide: Any = cv2.copyMakeBorder(cast(Any, plane), before, below, before, right, cv2.BORDER_REPLICATE)
+    return cast("npt.NDArray[Samples]", wide)
 
 
 def block_means(plane: npt.NDArray[np.float32], block: int) -> npt.NDArray[np.float32]:
     """Means of a plane's blocks of `block` samples on a side; its last row and column fill the last ones."""
     h, w = (-(-size // block) for size in plane.shape)
-    pad = (0, h * block - plane.shape[0]), (0, w * block - plane.shape[1])
-    plane = np.pad(plane, pad, mode="edge")
+    plane = edged(plane, 0, (h * block - plane.shape[0], w * block - plane.shape[1]))
     return np.asarray(plane.reshape(h, block, w, block).mean((1, 3)), np.float32)
 
 

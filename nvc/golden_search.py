@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nvc.frames import edged
 from nvc.kernels.team import side_by_side
 from nvc.models.golden import SUPERBLOCK, VECTOR_ROW, Choice, Golden, Kind, middles, of_blocks
 
@@ -116,8 +117,8 @@ class GoldenSearch:
         from nvc.kernels.search import REACH, search_blocks
 
         source = self.current[REACH:-REACH, REACH:-REACH]
-        missing = np.clip(np.rint(2.0 * source - so_far), 0, 255).astype(np.uint8)
-        target = np.pad(missing, REACH, mode="edge")
+        missing = np.rint(np.float32(2) * source - so_far).clip(0, 255).astype(np.uint8)
+        target = edged(missing, REACH)
         beside = search_blocks(proposals.planes, target, proposals.candidates, self.prices * 4, _PLANS)
         options = np.stack([*proposals.candidates[[1, -1]], beside])[:, ::SUPERBLOCK, ::SUPERBLOCK]
         kinds, chosen, bits, cost, prediction = choose(

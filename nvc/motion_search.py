@@ -20,6 +20,7 @@ from torch import Tensor
 
 from nvc import kernels
 from nvc.flow import DIS, SMALLEST_SIDE, flow_of
+from nvc.frames import edged
 from nvc.golden_search import GoldenSearch
 from nvc.models.golden import Choice, Choose, Golden, Kind, choose_none
 from nvc.models.motion_coder import SYMBOLS_OF_RANKS, Expected
@@ -83,7 +84,7 @@ class MotionSearch:
         candidates = np.stack([flow, np.zeros_like(flow), previous, median]).astype(np.int32)
         bits_per_square = bits_per_squared_error(qp)
         prices = SHARE_OF_EACH_NEIGHBOUR * bits_of_differences() / (bits_per_square * ERROR_UNIT)
-        padded = np.pad(current, REACH, mode="edge")
+        padded = edged(current, REACH)
         planes = shifted_planes(reference)
         vectors = search_blocks(planes, padded, candidates, prices, self._plans)
         choose = GoldenSearch(

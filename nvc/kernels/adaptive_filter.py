@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nvc.frames import edged
 from nvc.kernels.compile import inlined, kernel, plus, times
 from nvc.kernels.team import spread
 from nvc.models.adaptive_filter import (
@@ -134,7 +135,7 @@ def filter_planes(planes: Sequence[Floats], taps: Ints, ranges: Ints) -> tuple[F
 
 
 def _widened(plane: Floats) -> Ints:
-    return np.pad(plane.astype(np.int32), REACH, mode="edge")
+    return edged(plane.astype(np.int32), REACH)
 
 
 def _quads(wide: Ints) -> Ints:

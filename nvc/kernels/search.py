@@ -9,6 +9,7 @@ from operator import itemgetter
 import numpy as np
 import numpy.typing as npt
 
+from nvc.frames import edged
 from nvc.kernels.compile import inlined, kernel, plus, times
 from nvc.kernels.team import side_by_side, spread
 from nvc.models.warp import FILTER_TABLE, GRID, N_PHASES, VECTOR_UNIT, own_share
@@ -56,7 +57,7 @@ def _shift(padded, filters, out, first, last):
 
 def shifted_planes(reference: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """uint8 [h, w] -> [4, 4, h + 2 PAD, w + 2 PAD]: moved by quarters of a pixel, down and right."""
-    padded = np.pad(reference, ((PAD + 1, PAD + 2), (PAD + 1, PAD + 2)), mode="edge").astype(np.float32)
+    padded = edged(reference, PAD + 1, (PAD + 2, PAD + 2)).astype(np.float32)
     filters = FILTER_TABLE.numpy()[:: N_PHASES // VECTOR_UNIT] / np.float32(128)
     h, w = reference.shape[0] + 2 * PAD, reference.shape[1] + 2 * PAD
     out = np.empty((VECTOR_UNIT, VECTOR_UNIT, h, w), np.uint8)
