@@ -36,23 +36,25 @@ ERROR_UNIT = 1 / 64
 @kernel
 def _shift(padded, filters, out, first, last):
     """Every quarter of a pixel's shift of a padded picture, as bytes; out [unit, unit, h, w]."""
-    unit, width = out.shape[0], out.shape[3]
-    line = np.empty(width + 3, np.float32)
+    # Unsigned, so that indices are not checked for being negative, and without numbers of 64 bits.
+    unit, width = np.uint64(out.shape[0]), np.uint64(out.shape[3])
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    half, least, most = np.float32(0.5), np.float32(0), np.float32(255)
+    line = np.empty(width + three, np.float32)
     for row in range(first, last):
+        p0, p1, p2, p3 = padded[row], padded[row + 1], padded[row + 2], padded[row + 3]
         for down in range(unit):
             f = filters[down]
-            for x in range(width + 3):
-                line[x] = (
-                    padded[row, x] * f[0]
-                    + padded[row + 1, x] * f[1]
-                    + padded[row + 2, x] * f[2]
-                    + padded[row + 3, x] * f[3]
-                )
+            f0, f1, f2, f3 = f[0], f[1], f[2], f[3]
+            for x in range(width + three):
+                line[x] = p0[x] * f0 + p1[x] * f1 + p2[x] * f2 + p3[x] * f3
             for right in range(unit):
                 g = filters[right]
+                g0, g1, g2, g3 = g[0], g[1], g[2], g[3]
+                shifted = out[down, right, row]
                 for x in range(width):
-                    value = line[x] * g[0] + line[x + 1] * g[1] + line[x + 2] * g[2] + line[x + 3] * g[3]
-                    out[down, right, row, x] = np.uint8(min(max(value + np.float32(0.5), 0), 255))
+                    value = line[x] * g0 + line[x + one] * g1 + line[x + two] * g2 + line[x + three] * g3
+                    shifted[x] = np.uint8(np.int32(min(max(value + half, least), most)))
 
 
 def shifted_planes(reference: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
