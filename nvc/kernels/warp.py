@@ -79,46 +79,53 @@ def _add_golden(plane, vectors, kinds, block, unit, filters, out, first, last):
 
 
 @inlined
-def _blend_across(blocks, row, column, j, block, shares, line):
-    """One line of a block, blended with the blocks left and right of it."""
-    reach = block // 4
-    own = blocks[row, column, j]
-    for i in range(block):
-        line[i] = own[i + reach]
-    for i in range(reach):
-        other = blocks[row, column - 1, j, block + reach + i] if column else own[reach + i]
-        line[i] = line[i] * shares[i] + other * (_ONE - shares[i])
-        last = block - 1 - i
-        other = blocks[row, column + 1, j, reach - 1 - i] if column + 1 < blocks.shape[1] else line[last]
-        line[last] = line[last] * shares[i] + other * (_ONE - shares[i])
+def _blend_across(blocks, row, j, shares, line):
+    """Line j of a row of blocks, each blended with those left and right of it; at the picture's edges with
+    itself, which may round as well: line [columns * block]."""
+    columns, n = blocks.shape[1], np.uint64(len(shares))
+    block, one = np.uint64(len(line) // columns), np.uint64(1)
+    for column in range(columns + 1):
+        x = np.uint64(column) * block
+        right = blocks[row, min(column, columns - 1), j]
+        left = blocks[row, max(column - 1, 0), j]
+        if column < columns:
+            for i in range(block):
+                line[x + i] = right[n + i]
+        for i in range(n):
+            own, other = shares[i], _ONE - shares[i]
+            after, before = n + i, n + block - one - i  # the first samples of `right`, the last of `left`
+            if column < columns:
+                beside = left[block + n + i] if column else right[after]
+                line[x + i] = right[after] * own + beside * other
+            if column:
+                beside = right[n - one - i] if column < columns else left[before]
+                line[x - one - i] = left[before] * own + beside * other
 
 
 @kernel
 def _blend_blocks(blocks, block, shares, out, first, last):
     rows, columns, _, _ = blocks.shape
-    reach = block // 4
-    line, other = np.empty(block, np.float32), np.empty(block, np.float32)
+    reach = len(shares)
+    line, other = np.empty(columns * block, np.float32), np.empty(columns * block, np.float32)
     for row in range(first, last):
-        for column in range(columns):
-            x = column * block
-            for j in range(block):
-                target = out[row * block + j, x : x + block]
-                _blend_across(blocks, row, column, j + reach, block, shares, line)
-                near = min(j, block - 1 - j)
-                if near >= reach:
-                    target[:] = line
-                    continue
-                if 2 * j < block:
-                    beside, place = row - 1, block + reach + j
-                else:
-                    beside, place = row + 1, j + reach - block
-                if 0 <= beside < rows:
-                    _blend_across(blocks, beside, column, place, block, shares, other)
-                else:
-                    other[:] = line
-                share = shares[near]
-                for i in range(block):
-                    target[i] = line[i] * share + other[i] * (_ONE - share)
+        for j in range(block):
+            target = out[row * block + j]
+            _blend_across(blocks, row, j + reach, shares, line)
+            near = min(j, block - 1 - j)
+            if near >= reach:
+                target[:] = line
+                continue
+            if 2 * j < block:
+                beside, place = row - 1, block + reach + j
+            else:
+                beside, place = row + 1, j + reach - block
+            if 0 <= beside < rows:
+                _blend_across(blocks, beside, place, shares, other)
+            else:
+                other[:] = line
+            share = shares[near]
+            for x in range(np.uint64(len(line))):
+                target[x] = line[x] * share + other[x] * (_ONE - share)
 
 
 def warp_plane(
