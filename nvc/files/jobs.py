@@ -13,6 +13,8 @@ _PIXELS_MAX = 1280 * 720
 """Of larger pictures one frame keeps several threads busy, and each process holds more than a gigabyte."""
 _PIXELS_PER_JOB = 10_000_000
 """A process starts in about the time in which another decodes so many."""
+_BYTES_PER_JOB = 2**31
+"""Memory that a machine has to have for each: a process takes a bit over half of it at the largest."""
 
 
 class Jobs(NamedTuple):
@@ -48,8 +50,8 @@ def choose_jobs(jobs: int, threads: int, device: str, extent: Extent | None) -> 
     """Return how to share the work; `jobs` and `threads` are what was asked for, 0 for what is worth it.
 
     Several processes that were asked for have one thread each. Without that there are no more than threads,
-    or processors, nor than GOPs, and one where nothing is known in advance (`extent` is None), of short
-    videos, of large pictures, and where networks do not run on processors.
+    or processors, nor than GOPs or memory allows; and one where nothing is known in advance (`extent` is
+    None), of short videos, of large pictures, and where networks do not run on processors.
     """
     if jobs != 0:
         return Jobs(jobs, threads if jobs == 1 else threads or 1)
@@ -57,8 +59,15 @@ def choose_jobs(jobs: int, threads: int, device: str, extent: Extent | None) -> 
     n = 1
     if device == "cpu" and extent is not None and extent.width * extent.height <= _PIXELS_MAX:
         n_worth = extent.width * extent.height * extent.n_frames // _PIXELS_PER_JOB
-        n = max(1, min(n_threads, extent.n_gops, n_worth))
+        n = max(1, min(n_threads, extent.n_gops, n_worth, _n_that_fit()))
     return Jobs(n, threads if n == 1 else n_threads // n)
+
+
+def _n_that_fit() -> int:
+    """Return how many processes this machine's memory is enough for."""
+    if not hasattr(os, "sysconf"):  # Windows does not say
+        return 1
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _BYTES_PER_JOB
 
 
 def _n_processors() -> int:

@@ -43,7 +43,7 @@ class Coder(ABC, Generic[Task, Prepared, Result, Facts]):
         """Code the next task."""
 
 
-IN_FLIGHT_BYTES = 2**28
+IN_FLIGHT_BYTES = 2**29
 """Bound on the frames between reading and writing, all workers together, when there are several."""
 
 

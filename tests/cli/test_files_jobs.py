@@ -19,6 +19,7 @@ _LONG = Extent.of_video(416, 240, n_frames=1000, keyint=250)
 @pytest.fixture
 def four_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_n_processors", lambda: 4)
+    monkeypatch.setattr(jobs, "_n_that_fit", lambda: 100)
 
 
 @pytest.mark.usefixtures("four_processors")
@@ -46,6 +47,14 @@ def test_shares(asked_jobs: int, threads: int, extent: Extent | None, expected: 
 
 
 @pytest.mark.usefixtures("four_processors")
+def test_no_more_processes_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_n_that_fit", lambda: 2)
+    assert choose_jobs(0, 0, "cpu", _LONG) == Jobs(2, 2)
+    monkeypatch.setattr(jobs, "_n_that_fit", lambda: 0)
+    assert choose_jobs(0, 0, "cpu", _LONG) == Jobs(1, 0)
+
+
+@pytest.mark.usefixtures("four_processors")
 def test_one_process_for_a_card() -> None:
     assert choose_jobs(0, 0, "cuda", _LONG) == Jobs(1, 0)
 
@@ -64,6 +73,7 @@ def test_several_processes_are_chosen_and_change_nothing(
     clip: Path, stream: Path, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "_n_processors", lambda: 2)
+    monkeypatch.setattr(jobs, "_n_that_fit", lambda: 2)
     monkeypatch.setattr(jobs, "_PIXELS_PER_JOB", 1)
     n_processes = []
 

@@ -177,5 +177,5 @@ def test_results_are_met_in_order_and_few_are_in_flight() -> None:
 
 
 def test_frames_in_flight_are_bounded_by_their_bytes() -> None:
-    assert frames_in_flight(1920, 1080, 2) == 86
+    assert frames_in_flight(1920, 1080, 2) == 172
     assert frames_in_flight(16384, 4096, 4) == 8
