@@ -31,7 +31,7 @@ from nvc.media import VideoInfo, open_output  # noqa: E402
 from nvc.media.synthetic import natural_clip  # noqa: E402
 
 COMMAND = [sys.executable, "-m", "nvc_cli"]
-WIDTH, HEIGHT, N_FRAMES = 128, 96, 120
+WIDTH, HEIGHT, N_FRAMES = 128, 96, 360
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _DEPTH = 1  # items that wait: enough to keep both threads at work, few enough to hold in memory
+_START_S = 1.0  # a thread that has not begun by then never will
 _POLL_S = 0.1  # how soon a thread notices that nobody wants more
 
 
@@ -29,7 +30,7 @@ def ahead(items: Iterable[T], stop: Callable[[], None] | None = None) -> Iterato
     where that item is asked for.
     """
     ready: Queue[T | _Raised | None] = Queue(_DEPTH)
-    unwanted = Event()
+    began, unwanted = Event(), Event()
 
     def put(item: T | _Raised | None) -> bool:
         while not unwanted.is_set():
@@ -41,6 +42,7 @@ def ahead(items: Iterable[T], stop: Callable[[], None] | None = None) -> Iterato
         return False
 
     def make() -> None:
+        began.set()
         try:
             for item in items:
                 if not put(item):
@@ -56,11 +58,13 @@ def ahead(items: Iterable[T], stop: Callable[[], None] | None = None) -> Iterato
             yield item
 
     thread = Thread(target=make, name="nvc-ahead", daemon=True)
-    thread.start()
     try:
+        thread.start()
         yield taken()
     finally:
         unwanted.set()
         if stop is not None:
             stop()
-        thread.join()
+        # An interrupt may come out of `start`, and a process must not end beside a thread at work.
+        if began.wait(_START_S):
+            thread.join()

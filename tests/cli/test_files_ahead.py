@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -63,3 +64,20 @@ def test_what_it_waits_for_is_stopped() -> None:
     assert pipe.read(1) == b""  # nothing came, and nobody waits for it any more
     pipe.close()
     os.close(here)
+
+
+def test_an_interrupt_while_the_thread_starts_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    def items() -> Iterator[int]:
+        time.sleep(0.2)
+        yield 1
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), ahead(items()):
+        pass
+    assert not [thread for thread in threading.enumerate() if thread.name == "nvc-ahead"]
