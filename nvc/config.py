@@ -108,6 +108,11 @@ class EncoderConfig:
         """Whether qp follows a bitrate, a size or a PSNR."""
         return any(target is not None for target in (self.bitrate_kbps, self.size_bytes, self.psnr_db))
 
+    @property
+    def is_steered(self) -> bool:
+        """Whether a frame's qp depends on what the frames before it took."""
+        return self.has_target or self.maxrate_kbps is not None
+
     def _check_layers(self) -> None:
         if not 1 <= self.layers <= MAX_LAYERS:
             raise ConfigError(f"layers {self.layers} is outside 1..{MAX_LAYERS}")

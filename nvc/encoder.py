@@ -76,7 +76,7 @@ class Encoder:
     ) -> None:
         """control: which qp each frame gets; nvc.rate.target makes those of the configured targets."""
         use_threads(config.device, config.threads)
-        if control is None and (config.has_target or config.maxrate_kbps is not None):
+        if control is None and config.is_steered:
             raise ConfigError("a target needs a rate control; nvc.rate.target.first_control makes one")
         self.config = config
         model = load_model(config.model, config.device)

@@ -28,7 +28,7 @@ def running_options(function: F) -> F:
         type=click.IntRange(min=0),
         default=0,
         show_default="as many as torch likes",
-        help="CPU threads, of all processes that are not asked for by --jobs, or of each that is.",
+        help="CPU threads, of all processes together; with --jobs, of each.",
     )(function)
     return click.option(
         "--device",

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
-import numpy as np
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -23,7 +22,7 @@ from nvc.bench.clip import Clip
 from nvc.bench.codec import DEFAULT, LOW_DELAY, BenchCodec, Coded
 from nvc.bench.stopwatch import Stopwatch
 from nvc.errors import MediaError
-from nvc.frames import Frame
+from nvc.frames import Frame, edged
 from nvc.media.pixels import PlaneReader, to_picture
 
 _CRF_H26X = (20, 24, 28, 32, 36, 40)
@@ -105,8 +104,7 @@ class FfmpegCodec(BenchCodec):
         codec.options = options
         packets: list[Packet[av.VideoStream]] = []
         for frame in clip:
-            luma = np.pad(frame.y, ((0, pad_y), (0, pad_x)), "edge") if pad_x or pad_y else frame.y
-            picture = to_picture(replace(frame, y=luma))
+            picture = to_picture(replace(frame, y=edged(frame.y, 0, (pad_y, pad_x))))
             picture.pts, picture.time_base = frame.pts, codec.time_base
             packets += codec.encode(picture)
         packets += codec.encode(None)

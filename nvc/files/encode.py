@@ -82,7 +82,7 @@ def encode(
         check_target(reconstruction, input, output, overwrite=overwrite)
     if config.n_passes > 1 and str(input) == STANDARD_STREAM:
         raise ConfigError("several passes read the input several times: give a file, not standard input")
-    if jobs > 1 and (config.has_target or config.maxrate_kbps is not None):
+    if jobs > 1 and config.is_steered:
         raise ConfigError("a target steers each frame by those before it: it needs one job")
     before: PassResult | None = None
     for number in range(1, config.n_passes + 1):
@@ -124,8 +124,7 @@ def _facts(video: VideoReader) -> VideoFacts:
 def _extent(video: VideoReader, config: EncoderConfig, output: str | Path) -> Extent | None:
     """Return what may be coded side by side; None: frame by frame, or nobody should wait for a whole GOP."""
     info = video.info
-    is_steered = config.has_target or config.maxrate_kbps is not None
-    if info.n_frames is None or is_steered or str(output) == STANDARD_STREAM:
+    if info.n_frames is None or config.is_steered or str(output) == STANDARD_STREAM:
         return None
     return Extent.of_video(info.width, info.height, info.n_frames, config.keyint)
 

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from nvc.frames import Plane, block_means
+from nvc.frames import Plane, block_means, edged
 from nvc.models.transform import LUMA_BLOCK
 
 Floats = npt.NDArray[np.float32]
@@ -64,8 +64,8 @@ def block_features(luma: Plane) -> Floats:
     in the windows of SSIM, as an error costs the inverse of them; and that of the energy of detail.
     """
     rows, columns = (-(-size // LUMA_BLOCK) for size in luma.shape)
-    pad = (0, rows * LUMA_BLOCK - luma.shape[0]), (0, columns * LUMA_BLOCK - luma.shape[1])
-    picture: Floats = np.pad(luma.astype(np.float32), pad, mode="edge")
+    pad = rows * LUMA_BLOCK - luma.shape[0], columns * LUMA_BLOCK - luma.shape[1]
+    picture: Floats = edged(luma.astype(np.float32), 0, pad)
     features = []
     for scale in range(N_SCALES):
         block = LUMA_BLOCK >> scale

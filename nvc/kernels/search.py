@@ -233,10 +233,8 @@ def _search(planes, current, candidates, prices, sizes):
     tried = np.empty((n + 9, 2), np.int32)
     surroundings = np.empty((4 * REGION_MAX, 2), np.int32)
     # When a block's vector changed, and when a region of so many blocks a side was looked at.
-    changes, looks = (
-        np.zeros((rows, columns), np.int32),
-        np.full((REGION_MAX + 1, rows, columns), -1, np.int32),
-    )
+    changes = np.zeros((rows, columns), np.int32)
+    looks = np.full((REGION_MAX + 1, rows, columns), -1, np.int32)
     now = np.int32(0)
     finest = rows + columns
     for turn in range(len(sizes)):
