@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from bitstream_spec import CorruptStream, FramePacket, FrameType, Layer, Substream, UnsupportedStream
-from nvc.devices import return_free_memory
 from nvc.errors import DecodeError
 from nvc.filter_search import fitted_offsets
 from nvc.frames import Frame, Plane, edged
@@ -184,8 +183,6 @@ class FrameCoder:
         before: tuple[Reference | None, ...] = (None,) * len(ports)
         if frame_type is FrameType.I:
             self.state = None  # the GOP before makes room
-            if x is not None:  # what an encoder does to a keyframe takes much; a decoder had only waited
-                return_free_memory()
         else:
             if self.state is None:
                 raise CorruptStream("a P frame without a frame before it")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nvc.kernels.compile import inlined, kernel
 from nvc.kernels.networks import TO_INTEGER, Floats, new_inputs, new_sums, quantised
-from nvc.kernels.products import Integers, multiply, pack
+from nvc.kernels.products import Integers, Weights, multiply, pack
 from nvc.kernels.team import spread
 
 _ZERO, _QUARTER, _FOUR = np.float32(0), np.float32(0.25), np.float32(4)
@@ -39,7 +39,7 @@ class PackedParts:
 
 
 def pack_parts(
-    parameters: list[tuple[Floats, Floats]], enter: tuple[Floats, Floats], n_channels: int
+    parameters: list[tuple[Weights, Floats]], enter: tuple[Weights, Floats], n_channels: int
 ) -> PackedParts:
     """Weights [n_out, n_in] and affine of each part's parameters, and of the layer into the spatial prior."""
     firsts = [np.arange(first, n_channels, N_PARTS) for first in range(N_PARTS)]

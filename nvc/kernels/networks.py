@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nvc.kernels.compile import inlined, kernel, plus, times
-from nvc.kernels.products import TILE_ROWS, Integers, multiply, pack
+from nvc.kernels.products import TILE_ROWS, Integers, Weights, multiply, pack
 from nvc.kernels.team import spread
 
 Floats = npt.NDArray[np.float32]
@@ -36,12 +36,12 @@ class Packed:
     affine: Floats
 
 
-def pack_pointwise(weight: Floats, affine: Floats) -> Packed:
+def pack_pointwise(weight: Weights, affine: Floats) -> Packed:
     """weight: [n_out, n_in]."""
     return Packed(pack(weight), affine)
 
 
-def pack_depthwise(weight: Floats, affine: Floats) -> Packed:
+def pack_depthwise(weight: Weights, affine: Floats) -> Packed:
     """weight: [n, 1, 3, 3]."""
     return Packed(np.ascontiguousarray(weight.reshape(-1, 9).T.astype(np.int16)), affine)
 

@@ -23,6 +23,7 @@ from numba.extending import intrinsic
 from nvc.kernels.compile import inlined
 
 Integers = npt.NDArray[np.int16]
+Weights = npt.NDArray[np.int8]
 
 # What numba compiles for: this machine, unless NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say otherwise.
 _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
@@ -137,8 +138,8 @@ def vectors_of(n_out: int) -> tuple[int, int]:
     return n_panels, math.ceil(n_vectors / n_panels)
 
 
-def pack(weight: npt.NDArray[np.float32]) -> Integers:
-    """Weights [n_out, n_in], integers, as [panel, pair of inputs, output, 2] int16, padded with zeros."""
+def pack(weight: Weights) -> Integers:
+    """Weights [n_out, n_in] as [panel, pair of inputs, output, 2] int16, padded with zeros."""
     n_out, n_in = weight.shape
     n_panels, n_vectors = vectors_of(n_out)
     padded = np.zeros((n_panels * n_vectors * LANES, padded_inputs(n_in)), np.int16)

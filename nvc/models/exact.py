@@ -53,7 +53,7 @@ def exact_tensors(codec: Codec) -> dict[str, Tensor]:
     """
     layers = product_layers(codec).values()
     kinds = {
-        "weights": [layer.weight.to(torch.int8) for layer in layers],
+        "weights": [layer.weight for layer in layers],
         "affines": [layer.affine for layer in layers],
         "knots": [table.knots.half() for table in qp_tables(codec)],
         "taps": [codec.adaptive_filter.taps.to(torch.int16)],

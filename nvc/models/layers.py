@@ -37,7 +37,7 @@ class ProductLayer(nn.Module):
     """A linear layer with a float form and an exact form; see the module's text.
 
     In float form it can watch the largest input magnitude it meets (`observe`), from which `make_exact`
-    sets the activation step. Afterwards `weight` holds integers and the layer only runs exactly.
+    sets the activation step. Afterwards `weight` is int8 and the layer only runs exactly.
     """
 
     sum_type = torch.float32  # what exact sums are made in; see self_test.py
@@ -95,13 +95,13 @@ class ProductLayer(nn.Module):
         what inputs are multiplied with before rounding and the magnitude they are clamped to.
         Raises ValueError where they could overflow an exact sum: the file is then not a model of ours.
         """
-        sums = float(weight.double().flatten(1).abs().sum(1).amax())
+        sums = int(weight.flatten(1).short().abs().sum(1).amax())
         limit = float(affine[1, -1])
         if not 0 < limit <= ACTIVATION_MAX or sums * limit > EXACT_SUM_LIMIT:
             raise ValueError("a product could exceed the range in which float32 sums are exact")
         for name in ("weight", "bias"):
             del self._parameters[name]
-        self.register_buffer("weight", weight.float())
+        self.register_buffer("weight", weight)
         self.register_buffer("affine", affine)
         self.register_buffer("output_scale", affine[0, :-1].clone(), persistent=False)
         self.register_buffer("bias", affine[1, :-1].clone(), persistent=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 
@@ -86,3 +87,27 @@ def test_help_waits_for_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "set()"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc is told")
+def test_large_buffers_go_back_to_the_system() -> None:
+    program = """
+import ctypes, os
+from nvc_cli import __main__ as command
+
+class Use(ctypes.Structure):
+    names = *"abcd", "hblkhd", *"fghij"
+    _fields_ = [(name, ctypes.c_size_t) for name in names]
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes, libc.mallinfo2.restype = [ctypes.c_void_p], Use
+command._arrange_memory()
+for _ in range(3 if "MALLOC_MMAP_THRESHOLD_" in os.environ else 0):  # by itself malloc would learn otherwise
+    before = libc.mallinfo2().hblkhd
+    small, large = libc.malloc(2**22), libc.malloc(2**23)
+    assert 2**23 <= libc.mallinfo2().hblkhd - before < 2**23 + 2**16
+    libc.free(small), libc.free(large)
+    assert libc.mallinfo2().hblkhd == before
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
