@@ -27,7 +27,9 @@ _EDGE = np.array(
 )
 # What blocks of a region share between them counts whole: shares along an axis by the region's blocks.
 REGION_MAX = 8  # four rows of whose errors fit into 32 bits
-_SHARES = np.zeros((REGION_MAX + 1, REGION_MAX * GRID + 2 * REACH), np.int32)
+# Columns are met so many at once, those beyond a region with no share.
+_LANES = 16
+_SHARES = np.zeros((REGION_MAX + 1, REGION_MAX * GRID + 2 * REACH + _LANES), np.int16)
 for _n in range(1, REGION_MAX + 1):
     _SHARES[_n, : _n * GRID + 2 * REACH] = [*_EDGE, *([8] * (_n * GRID - 2 * REACH)), *_EDGE[::-1]]
 ERROR_UNIT = 1 / 64
@@ -58,13 +60,24 @@ def _shift(padded, filters, out, first, last):
 
 
 def shifted_planes(reference: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """uint8 [h, w] -> [4, 4, h + 2 PAD, w + 2 PAD]: moved by quarters of a pixel, down and right."""
+    """uint8 [h, w] -> [4, 4, h + 2 PAD, w + 2 PAD]: moved by quarters of a pixel, down and right.
+
+    Behind it in memory there is room for as many samples as are met at once.
+    """
     padded = edged(reference, PAD + 1, (PAD + 2, PAD + 2)).astype(np.float32)
     filters = FILTER_TABLE.numpy()[:: N_PHASES // VECTOR_UNIT] / np.float32(128)
     h, w = reference.shape[0] + 2 * PAD, reference.shape[1] + 2 * PAD
-    out = np.empty((VECTOR_UNIT, VECTOR_UNIT, h, w), np.uint8)
+    room = np.empty(VECTOR_UNIT**2 * h * w + _LANES, np.uint8)
+    out = room[:-_LANES].reshape(VECTOR_UNIT, VECTOR_UNIT, h, w)
     spread(partial(_shift, padded, filters, out), h, 100 * h * w)
     return out
+
+
+@inlined
+def _part(there, here, across, down):
+    """A squared difference of bytes by its shares; products of 16 bits are what vectors add up in one go."""
+    d = np.int16(np.int16(there) - np.int16(here))
+    return times(np.int16(d * across), np.int16(d * down))
 
 
 @inlined
@@ -80,20 +93,23 @@ def _error(planes, current, region, x, y, limit):
     total = np.int64(0)
     # Sums over four rows at a time, in 32 bits and of indices that are never negative: what compilers can
     # turn into vector instructions.
-    for j in range(0, height, 4):
-        t0, t1, t2, t3 = plane[top + j], plane[top + j + 1], plane[top + j + 2], plane[top + j + 3]
-        k = row * GRID + j
-        c0, c1, c2, c3 = current[k], current[k + 1], current[k + 2], current[k + 3]
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    left_there, left_here = np.uint64(left), np.uint64(column * GRID)
+    for j in range(np.uint64(0), np.uint64(height), np.uint64(4)):
+        k = np.uint64(top) + j
+        t0, t1, t2, t3 = plane[k], plane[k + one], plane[k + two], plane[k + three]
+        k = np.uint64(row * GRID) + j
+        c0, c1, c2, c3 = current[k], current[k + one], current[k + two], current[k + three]
+        s0, s1, s2, s3 = down[j], down[j + one], down[j + two], down[j + three]
         part = np.int32(0)
-        for i in range(width):
-            there, here = np.uint64(left + i), np.uint64(column * GRID + i)
-            d0 = np.int32(np.int32(t0[there]) - np.int32(c0[here]))
-            d1 = np.int32(np.int32(t1[there]) - np.int32(c1[here]))
-            d2 = np.int32(np.int32(t2[there]) - np.int32(c2[here]))
-            d3 = np.int32(np.int32(t3[there]) - np.int32(c3[here]))
-            upper = plus(times(times(d0, d0), down[j]), times(times(d1, d1), down[j + 1]))
-            lower = plus(times(times(d2, d2), down[j + 2]), times(times(d3, d3), down[j + 3]))
-            part = plus(part, times(plus(upper, lower), across[i]))
+        for first in range(np.uint64(0), np.uint64(width), np.uint64(_LANES)):
+            for lane in range(np.uint64(_LANES)):
+                i = first + lane
+                there, here = left_there + i, left_here + i
+                share = across[i]
+                upper = plus(_part(t0[there], c0[here], share, s0), _part(t1[there], c1[here], share, s1))
+                lower = plus(_part(t2[there], c2[here], share, s2), _part(t3[there], c3[here], share, s3))
+                part = plus(part, plus(upper, lower))
         total += part
         if total > limit:
             return _FAR
@@ -282,13 +298,13 @@ def search_blocks(
 ) -> Ints:
     """Vectors int32 [rows, columns, 2] for the blocks of `current`, chosen from `planes`.
 
-    current: REACH samples larger on each side. candidates: int32 [n, rows, columns, 2]. prices: of a
-    component, by how much it differs from a neighbour's, in squared error, in ERROR_UNITs. plans: of each,
-    regions of so many blocks a side, REGION_MAX at most, move as wholes, one size after the other; what lies
-    around a vector is looked at where it is new, and at each size finer than all before. Each plan ends at
-    another of many near optima; the cheapest vectors count.
+    planes: of `shifted_planes`. current: REACH samples larger on each side. candidates: int32 [n, rows,
+    columns, 2]. prices: of a component, by how much it differs from a neighbour's, in squared error, in
+    ERROR_UNITs. plans: of each, regions of so many blocks a side, REGION_MAX at most, move as wholes, one
+    size after the other; what lies around a vector is looked at where it is new, and at each size finer than
+    all before. Each plan ends at another of many near optima; the cheapest vectors count.
     """
-    run = partial(_search, planes, current, candidates, prices)
+    run = partial(_search, planes, edged(current, 0, (0, _LANES)), candidates, prices)
     found = side_by_side(*(partial(run, np.array(plan)) for plan in plans))
     vectors, _ = min(found, key=itemgetter(1))  # of equals the first
     return vectors
