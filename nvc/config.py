@@ -113,6 +113,11 @@ class EncoderConfig:
         """Whether a frame's qp depends on what the frames before it took."""
         return self.has_target or self.maxrate_kbps is not None
 
+    @property
+    def has_quality_maps(self) -> bool:
+        """Whether parts of a picture get more of the bits than others."""
+        return bool(self.roi or self.aq or self.importance)
+
     def _check_layers(self) -> None:
         if not 1 <= self.layers <= MAX_LAYERS:
             raise ConfigError(f"layers {self.layers} is outside 1..{MAX_LAYERS}")

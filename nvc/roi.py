@@ -86,10 +86,8 @@ class QualityMapper:
             if box is None
         ]
 
-    def next_map(self, frame: Frame, *, begins_gop: bool = False) -> Offsets | None:
-        """The map of the next frame; None: nothing asks for one."""
-        if not self._boxes and not self._masks and not self._aq and self._importance is None:
-            return None
+    def next_map(self, frame: Frame, *, begins_gop: bool = False) -> Offsets:
+        """The map of the next frame."""
         width, height = frame.width, frame.height
         canvas = np.zeros((height, width), np.float32)
         for mask in self._masks:

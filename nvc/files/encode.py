@@ -189,15 +189,17 @@ def _planned(
     video: VideoReader, config: EncoderConfig, crew: _Crew
 ) -> Iterator[AudioPacket | tuple[bool, _Task | _Planned]]:
     """Read, and decide what needs source frames alone: where GOPs begin, quality maps, in one job motion."""
-    from nvc.roi import QualityMapper
+    schedule, mapper = GopSchedule(config), None
+    if config.has_quality_maps:
+        from nvc.roi import QualityMapper  # loads torch, which whoever only feeds other processes can spare
 
-    schedule, mapper = GopSchedule(config), QualityMapper(config)
+        mapper = QualityMapper(config)
     for item in video:
         if isinstance(item, AudioPacket):
             yield item
         else:
             begins_gop = schedule.begins_gop(item.y)
-            offsets = mapper.next_map(item, begins_gop=begins_gop)
+            offsets = None if mapper is None else mapper.next_map(item, begins_gop=begins_gop)
             yield begins_gop, crew.prepare(_Task(item, begins_gop, offsets))
 
 

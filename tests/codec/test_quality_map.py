@@ -145,9 +145,13 @@ def test_a_map_moves_quality(untrained_weights: Path) -> None:
 def test_boxes_and_their_offsets() -> None:
     frame = natural_clip(70, 40, 1)[0]
     made = QualityMapper(EncoderConfig(roi=("0,0,32,16", "32,16,8,16,-20"), roi_strength=7)).next_map(frame)
-    assert made is not None
     np.testing.assert_array_equal(made, [[-7, -7, 0, 0, 0], [0, 0, -10, 0, 0], [0, 0, 0, 0, 0]])
-    assert QualityMapper(EncoderConfig()).next_map(frame) is None
+
+
+def test_maps_are_made_where_something_asks_for_them() -> None:
+    asking = EncoderConfig(roi=("0,0,8,8",)), EncoderConfig(aq=1.0), EncoderConfig(importance="ms-ssim")
+    assert all(config.has_quality_maps for config in asking)
+    assert not EncoderConfig().has_quality_maps
 
 
 def test_a_mask_moves_and_its_last_picture_stays(tmp_path: Path) -> None:
@@ -162,7 +166,6 @@ def test_a_mask_moves_and_its_last_picture_stays(tmp_path: Path) -> None:
     maps = [mapper.next_map(frame) for frame in natural_clip(160, 96, 3)]
     wanted = [[-9] * 2 + [9] * 8, [9] * 2 + [-9] * 2 + [9] * 6, [9] * 2 + [-9] * 2 + [9] * 6]
     for made, row in zip(maps, wanted, strict=True):
-        assert made is not None
         np.testing.assert_array_equal(made, [row] * 6)
 
 
@@ -197,5 +200,4 @@ def test_full_range_masks_are_white_at_255(tmp_path: Path) -> None:
     made = QualityMapper(EncoderConfig(roi=(str(path),), roi_strength=50)).next_map(
         natural_clip(32, 16, 1)[0]
     )
-    assert made is not None
     assert made[0, 1] == -42  # 235 of 255
