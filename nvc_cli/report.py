@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 import time
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,10 +15,15 @@ if TYPE_CHECKING:
     from nvc.files.summary import DecodeSummary, EncodeSummary, FrameReport, Loss, VerifySummary
 
 _FIRST_LINE_S = 16
+_PATIENCE_S = 12
+_WHY_NOTHING_YET = "Note: no frame is done yet; the first run of all compiles kernels, which takes a minute"
 
 
 class Reporter:
-    """Shows the progress of one command: a bar on a terminal, else lines after 16, 32, 64 ... seconds."""
+    """Shows the progress of one command: a bar on a terminal, else lines after 16, 32, 64 ... seconds.
+
+    Where no frame is done after a while it says what may take so long.
+    """
 
     def __init__(self, verb: str, *, as_json: bool = False, quiet: bool = False) -> None:
         self._verb = verb
@@ -26,11 +32,16 @@ class Reporter:
         self._began = time.monotonic()
         self._next_line_s = _FIRST_LINE_S
         self._bar: Any = None
+        self._wait = Timer(_PATIENCE_S, _say, [_WHY_NOTHING_YET])
+        self._wait.daemon = True
 
     def __enter__(self) -> Reporter:
+        if not self._quiet:
+            self._wait.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._wait.cancel()
         if self._bar is not None:
             self._bar.close()
 
@@ -38,6 +49,7 @@ class Reporter:
         """Take note of a finished frame."""
         if self._quiet:
             return
+        self._wait.cancel()
         if sys.stderr.isatty():
             self._move_bar(frame)
             return
