@@ -65,9 +65,9 @@ def _arrange_memory() -> None:
     one heap, here and in processes that start from here.
 
     By default what lies free between buffers of a heap adds up, and threads have heaps of their own. Measured
-    at 1920x1080, encoding two GOPs: 1281 to 1292 MiB instead of 1402 to 1428 with the one heap alone, which
-    took 1389 where several had taken 1517. Torch then has to ask for large pages as numpy does, or getting
-    them costs a tenth of the time and more; so where there are none, buffers stay in the heap.
+    at 1920x1080, encoding two GOPs: 1256 to 1285 MiB instead of 1368 to 1398 with the one heap alone, which
+    had taken 1389 where several took 1517. Torch then has to ask for large pages, as numpy does, or getting
+    the buffers costs a tenth of the time and more; so where there are none, they stay in the heap.
     """
     wanted = {"MALLOC_ARENA_MAX": (-8, 1)}
     with contextlib.suppress(OSError):
